@@ -1,0 +1,176 @@
+/** The fields of one message: names keep their case, fields keep their order, lookups ignore case. */
+import { ProxyError } from '../error/index.js'
+
+/**
+ * Header fields as they stand on the wire. Values are latin1: one character per byte, so that
+ * obs-text (RFC 9110 §5.5) passes through unchanged. Lookups are linear; heads are short.
+ */
+export class HeaderMap {
+  /** Flat triples: name as written, name in lower case, value. One array costs least to build. */
+  #fields: string[] = []
+
+  /** How many field lines there are. */
+  get size(): number {
+    return this.#fields.length / 3
+  }
+
+  /** The value of the first field called `name`, or `undefined`. */
+  get(name: string): string | undefined {
+    const index = this.#find(lowerCaseName(name), 0)
+    return index < 0 ? undefined : this.#fields[index + 2]
+  }
+
+  /** The values of all fields called `name`, in order. */
+  getAll(name: string): string[] {
+    const key = lowerCaseName(name)
+    const values: string[] = []
+    for (let i = this.#find(key, 0); i >= 0; i = this.#find(key, i + 3)) {
+      values.push(this.#fields[i + 2]!)
+    }
+    return values
+  }
+
+  /** Whether there is a field called `name`. */
+  has(name: string): boolean {
+    return this.#find(lowerCaseName(name), 0) >= 0
+  }
+
+  /**
+   * Makes `value` the only value of `name`: in the place of the first field of that name, else last.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when name or value cannot stand in a header.
+   */
+  set(name: string, value: string): void {
+    const key = lowerCaseName(name)
+    checkField(name, value)
+    const first = this.#find(key, 0)
+    if (first < 0) {
+      this.#fields.push(name, key, value)
+      return
+    }
+    this.#fields[first] = name
+    this.#fields[first + 2] = value
+    this.#removeFrom(key, first + 3)
+  }
+
+  /**
+   * Adds a field after the others.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when name or value cannot stand in a header.
+   */
+  append(name: string, value: string): void {
+    const key = lowerCaseName(name)
+    checkField(name, value)
+    this.#fields.push(name, key, value)
+  }
+
+  /** Removes all fields called `name`; returns whether there was one. */
+  remove(name: string): boolean {
+    return this.#removeFrom(lowerCaseName(name), 0)
+  }
+
+  /** The fields as `[name, value]`, in order, names as written. */
+  *entries(): IterableIterator<[string, string]> {
+    for (let i = 0; i < this.#fields.length; i += 3) {
+      yield [this.#fields[i]!, this.#fields[i + 2]!]
+    }
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, string]> {
+    return this.entries()
+  }
+
+  /** A copy that can be changed alone. */
+  clone(): HeaderMap {
+    const copy = new HeaderMap()
+    copy.#fields = this.#fields.slice()
+    return copy
+  }
+
+  /** Adds a field that a parser has checked; `key` is `name` in lower case. */
+  appendChecked(name: string, key: string, value: string): void {
+    this.#fields.push(name, key, value)
+  }
+
+  /** The value of the first field whose lower-case name is `key`. For hot paths. */
+  getByKey(key: string): string | undefined {
+    const index = this.#find(key, 0)
+    return index < 0 ? undefined : this.#fields[index + 2]
+  }
+
+  /** The field lines as HTTP/1 writes them, each with its CRLF. */
+  toLines(): string {
+    const fields = this.#fields
+    let lines = ''
+    for (let i = 0; i < fields.length; i += 3) {
+      lines += fields[i]! + ': ' + fields[i + 2]! + '\r\n'
+    }
+    return lines
+  }
+
+  #find(key: string, from: number): number {
+    const fields = this.#fields
+    for (let i = from; i < fields.length; i += 3) {
+      if (fields[i + 1] === key) return i
+    }
+    return -1
+  }
+
+  #removeFrom(key: string, from: number): boolean {
+    let found = false
+    for (let i = this.#find(key, from); i >= 0; i = this.#find(key, i)) {
+      this.#fields.splice(i, 3)
+      found = true
+    }
+    return found
+  }
+}
+
+/** `name` in lower case; names that are seen often cost one map lookup. */
+export function lowerCaseName(name: string): string {
+  return COMMON_NAMES.get(name) ?? name.toLowerCase()
+}
+
+/** Whether `text` is a token (RFC 9110 §5.6.2): what methods and field names are made of. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text)
+}
+
+/** Whether `text` may be a field value (RFC 9110 §5.5), each character one byte. */
+export function isFieldValue(text: string): boolean {
+  return !NOT_IN_VALUE.test(text)
+}
+
+/** A hook's typing error must never become a second header line or a second message. */
+function checkField(name: string, value: string): void {
+  if (!COMMON_NAMES.has(name) && !isToken(name)) {
+    throw new ProxyError('PGR_OPTION_INVALID', `not a header name: ${JSON.stringify(name)}`)
+  }
+  if (typeof value !== 'string' || NOT_IN_VALUE.test(value)) {
+    throw new ProxyError('PGR_OPTION_INVALID', `header ${name}: the value cannot stand in a header`)
+  }
+}
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** Controls but TAB, and all that is not one latin1 byte. */
+// eslint-disable-next-line no-control-regex -- controls are what it looks for
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
+
+const COMMON: readonly string[] = [
+  'Accept', 'Accept-Charset', 'Accept-Encoding', 'Accept-Language', 'Accept-Ranges', 'Age', 'Allow',
+  'Alt-Svc', 'Authorization', 'Cache-Control', 'Connection', 'Content-Disposition',
+  'Content-Encoding', 'Content-Language', 'Content-Length', 'Content-Location', 'Content-Range',
+  'Content-Security-Policy', 'Content-Type', 'Cookie', 'Date', 'DNT', 'ETag', 'Expect', 'Expires',
+  'Forwarded', 'From', 'Host', 'HTTP2-Settings', 'If-Match', 'If-Modified-Since', 'If-None-Match',
+  'If-Range', 'If-Unmodified-Since', 'Keep-Alive', 'Last-Modified', 'Link', 'Location', 'Origin',
+  'Pragma', 'Priority', 'Proxy-Authenticate', 'Proxy-Authorization', 'Proxy-Connection', 'Range',
+  'Referer', 'Retry-After', 'Sec-Fetch-Dest', 'Sec-Fetch-Mode', 'Sec-Fetch-Site', 'Server',
+  'Set-Cookie', 'Strict-Transport-Security', 'TE', 'Trailer', 'Transfer-Encoding', 'Upgrade',
+  'Upgrade-Insecure-Requests', 'User-Agent', 'Vary', 'Via', 'WWW-Authenticate', 'X-Forwarded-For',
+  'X-Forwarded-Host', 'X-Forwarded-Port', 'X-Forwarded-Proto', 'X-Powered-By', 'X-Real-IP',
+  'X-Request-ID', 'traceparent', 'tracestate',
+]
+const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
+  COMMON.flatMap((name) => [
+    [name, name.toLowerCase()],
+    [name.toLowerCase(), name.toLowerCase()],
+  ]),
+)

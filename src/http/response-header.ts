@@ -1,0 +1,73 @@
+/** The head of a response: status, reason, version and fields. */
+import { ProxyError } from '../error/index.js'
+import { HeaderMap, isFieldValue } from './header-map.js'
+import type { HttpVersion } from './request-header.js'
+import { reasonPhrase } from './status.js'
+
+/** A response head. What hooks see has no hop-by-hop fields any more (RFC 9110 §7.6.1). */
+export class ResponseHeader {
+  /** The status code, 100 to 599 (peers may send up to 999). */
+  status: number
+  /** The reason phrase; empty is allowed. */
+  reason: string
+  /** The version that the upstream spoke. */
+  version: HttpVersion
+  /** The fields. */
+  readonly headers: HeaderMap
+
+  constructor(status: number, reason?: string, version: HttpVersion = '1.1', headers?: HeaderMap) {
+    this.status = status
+    this.reason = reason ?? reasonPhrase(status)
+    this.version = version
+    this.headers = headers ?? new HeaderMap()
+  }
+
+  /** The first value of a field, or `undefined`. */
+  getHeader(name: string): string | undefined {
+    return this.headers.get(name)
+  }
+
+  /** Replaces all values of a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
+  insertHeader(name: string, value: string): void {
+    this.headers.set(name, value)
+  }
+
+  /** Adds a value to a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
+  appendHeader(name: string, value: string): void {
+    this.headers.append(name, value)
+  }
+
+  /** Removes a field; returns whether it was there. */
+  removeHeader(name: string): boolean {
+    return this.headers.remove(name)
+  }
+
+  /** Sets the status and the reason phrase that belongs to it. */
+  setStatus(status: number): void {
+    this.status = status
+    this.reason = reasonPhrase(status)
+  }
+
+  /** Whether it is an interim response (1xx, RFC 9110 §15.2). */
+  get isInterim(): boolean {
+    return this.status < 200
+  }
+
+  /** A copy that can be changed alone. */
+  clone(): ResponseHeader {
+    return new ResponseHeader(this.status, this.reason, this.version, this.headers.clone())
+  }
+
+  /**
+   * Checks what hooks may have set, so that no hook can write a second status line.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when status or reason cannot stand on the wire.
+   */
+  assertWritable(): void {
+    if (!Number.isInteger(this.status) || this.status < 100 || this.status > 999) {
+      throw new ProxyError('PGR_OPTION_INVALID', `status: integer 100 to 999, got ${this.status}`)
+    }
+    if (!isFieldValue(this.reason)) {
+      throw new ProxyError('PGR_OPTION_INVALID', 'the reason phrase holds a control')
+    }
+  }
+}

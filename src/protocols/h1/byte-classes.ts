@@ -1,0 +1,30 @@
+/** Which bytes may stand where in an HTTP/1 head, as tables for one-lookup tests. */
+
+export const TAB = 0x09
+export const LF = 0x0a
+export const CR = 0x0d
+export const SP = 0x20
+export const COLON = 0x3a
+export const SEMICOLON = 0x3b
+
+/** 1 for bytes of a token (RFC 9110 §5.6.2). */
+export const IS_TOKEN: Uint8Array = table((byte) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(char(byte)))
+
+/** 1 for bytes of a field value: TAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
+export const IS_VALUE: Uint8Array = table((b) => b === TAB || (b >= SP && b !== 0x7f))
+
+/** 1 for bytes of a request target. Wider than RFC 3986: what peers send is passed on unchanged. */
+export const IS_TARGET: Uint8Array = table((b) => b > SP && b !== 0x7f)
+
+/** The value of a hexadecimal digit, 255 for other bytes. */
+export const HEX_VALUE: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /^[0-9A-Fa-f]$/.test(char(byte)) ? Number.parseInt(char(byte), 16) : 255,
+)
+
+function table(test: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => (test(byte) ? 1 : 0))
+}
+
+function char(byte: number): string {
+  return String.fromCharCode(byte)
+}

@@ -1,0 +1,154 @@
+/** Request heads (RFC 9112 §3): bytes to `RequestHeader`, strict where proxies have been fooled. */
+import { ProxyError } from '../../error/index.js'
+import type { ErrorCode } from '../../error/index.js'
+import { HeaderMap, RequestHeader } from '../../http/index.js'
+import type { HttpVersion } from '../../http/index.js'
+import { IS_TARGET, IS_TOKEN, SP } from './byte-classes.js'
+import { CHUNKED, HeadFacts } from './head-facts.js'
+import type { BodyLength } from './head-facts.js'
+import { latin1Text } from './latin1.js'
+import { parseFields } from './parse-fields.js'
+import type { SectionLimits } from './section-reader.js'
+
+/** A parsed request head. */
+export interface RequestHead {
+  /** What hooks see: no hop-by-hop fields. */
+  readonly header: RequestHeader
+  /** How the body is framed; 0 when there is none. */
+  readonly bodyLength: BodyLength
+  /** Whether the client lets the connection live on (RFC 9112 §9.3). */
+  readonly keepAlive: boolean
+  /** Whether the client waits for a 100 before it sends the body. */
+  readonly expectContinue: boolean
+  /** Whether the client takes trailers in the response. */
+  readonly acceptsTrailers: boolean
+}
+
+/** Limits of request heads; a breach closes the connection with 414 or 431. */
+export interface RequestLimits {
+  /** Bytes of the request line. Default: 16384. */
+  readonly maxRequestLineBytes: number
+  /** Bytes of the header section. Default: 65536. */
+  readonly maxHeaderBytes: number
+  /** Fields of the header section. Default: 128. */
+  readonly maxHeaders: number
+}
+
+/** The contract's limits. */
+export const REQUEST_LIMITS: RequestLimits = Object.freeze({
+  maxRequestLineBytes: 16_384,
+  maxHeaderBytes: 65_536,
+  maxHeaders: 128,
+})
+
+/** The section limits of a request head. */
+export function requestSectionLimits(limits: RequestLimits): SectionLimits {
+  return {
+    maxStartLineBytes: limits.maxRequestLineBytes,
+    maxFieldBytes: limits.maxHeaderBytes,
+    startLineCode: 'PGR_TARGET_TOO_LONG',
+    fieldCode: 'PGR_HEADER_TOO_LARGE',
+    invalidCode: INVALID,
+  }
+}
+
+/**
+ * Parses the head in `buffer[start, end)`, which ends with its empty line. Copies what it keeps.
+ * @throws {@link ProxyError} `PGR_REQUEST_INVALID`, `PGR_HEADER_TOO_LARGE`,
+ * `PGR_VERSION_UNSUPPORTED`, `PGR_CONNECT_NOT_ALLOWED`.
+ */
+export function parseRequestHead(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  maxHeaders: number = REQUEST_LIMITS.maxHeaders,
+): RequestHead {
+  const text = latin1Text(buffer, start, end)
+  let at = start
+  while (IS_TOKEN[buffer[at]!] === 1) at++
+  if (at === start || buffer[at] !== SP) throw invalid('the request line has no method')
+  const method = text.slice(0, at - start)
+  const targetStart = ++at
+  while (IS_TARGET[buffer[at]!] === 1) at++
+  if (at === targetStart || buffer[at] !== SP) throw invalid('the request line has no target')
+  const target = text.slice(targetStart - start, at - start)
+  const lineEnd = text.indexOf('\r\n', at - start)
+  const version = parseVersion(text.slice(at + 1 - start, lineEnd))
+
+  const headers = new HeaderMap()
+  const facts = new HeadFacts(INVALID)
+  const limitCode = 'PGR_HEADER_TOO_LARGE'
+  const source = { buffer, text, textStart: start, maxFields: maxHeaders, limitCode, invalidCode: INVALID } as const
+  parseFields(source, start + lineEnd + 2, headers, facts)
+
+  const header = new RequestHeader(method, target, version, headers)
+  if (method === 'CONNECT') checkConnect(target)
+  checkHost(header, facts.hosts)
+  if (target.charCodeAt(0) !== SLASH) resolveTarget(header)
+  return {
+    header,
+    bodyLength: requestBodyLength(facts, version),
+    keepAlive: version === '1.1' ? !facts.close : facts.keepAlive && !facts.close,
+    expectContinue: facts.expectContinue && version === '1.1',
+    acceptsTrailers: facts.acceptsTrailers,
+  }
+}
+
+function parseVersion(text: string): HttpVersion {
+  if (text === 'HTTP/1.1') return '1.1'
+  if (text === 'HTTP/1.0') return '1.0'
+  if (/^HTTP\/\d\.\d$/.test(text)) throw new ProxyError('PGR_VERSION_UNSUPPORTED')
+  throw invalid('the request line does not end with an HTTP version')
+}
+
+/** RFC 9112 §6.3, without its leniences: both framings at once, or chunked in 1.0, is an attack. */
+function requestBodyLength(facts: HeadFacts, version: HttpVersion): BodyLength {
+  if (!facts.chunked) return Math.max(0, facts.contentLength)
+  if (facts.contentLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
+  if (version === '1.0') throw invalid('Transfer-Encoding in an HTTP/1.0 request')
+  return CHUNKED
+}
+
+/** RFC 9112 §3.2: exactly one Host in HTTP/1.1, and one that can be a host. */
+function checkHost(header: RequestHeader, hosts: number): void {
+  if (hosts === 0) {
+    if (header.version === '1.1') throw invalid('no Host')
+    return
+  }
+  if (hosts > 1) throw invalid('more than one Host')
+  const host = header.headers.getByKey('host')!
+  if (!HOST.test(host)) throw invalid('the Host is not a host')
+}
+
+/** The three target forms besides origin-form (RFC 9112 §3.2). */
+function resolveTarget(header: RequestHeader): void {
+  if (header.target === '*' && header.method === 'OPTIONS') return
+  const absolute = ABSOLUTE_TARGET.exec(header.target)
+  const authority = absolute?.[1]
+  if (authority === undefined || !HOST.test(authority) || authority === '') {
+    throw invalid('the request target is neither a path nor a URL')
+  }
+  // The authority of the target replaces Host (§3.2.2), and the upstream gets the origin form.
+  const rest = absolute?.[2] ?? ''
+  header.headers.set('Host', authority)
+  if (rest.startsWith('/')) header.target = rest
+  else if (rest === '' && header.method === 'OPTIONS') header.target = '*'
+  else header.target = `/${rest}`
+}
+
+/** CONNECT is refused, but a CONNECT that is not even well-formed is refused as malformed. */
+function checkConnect(target: string): never {
+  if (!CONNECT_TARGET.test(target)) throw invalid('CONNECT needs HOST:PORT')
+  throw new ProxyError('PGR_CONNECT_NOT_ALLOWED')
+}
+
+function invalid(message: string): ProxyError {
+  return new ProxyError(INVALID, message)
+}
+
+const INVALID: ErrorCode = 'PGR_REQUEST_INVALID'
+const SLASH = 0x2f
+/** uri-host [":" port] (RFC 9110 §7.2): IPv6 in brackets, or characters of a registered name. */
+const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:\d{0,5})?$/
+const CONNECT_TARGET = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+):\d{1,5}$/
+const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([/?].*)?$/i

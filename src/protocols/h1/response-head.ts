@@ -1,0 +1,115 @@
+/** Response heads (RFC 9112 §4): bytes to `ResponseHeader`. */
+import { ProxyError } from '../../error/index.js'
+import type { ErrorCode } from '../../error/index.js'
+import { HeaderMap, ResponseHeader, hasNoBody } from '../../http/index.js'
+import type { HttpVersion } from '../../http/index.js'
+import { CR, IS_VALUE, LF, SP } from './byte-classes.js'
+import { CHUNKED, HeadFacts, UNTIL_CLOSE } from './head-facts.js'
+import type { BodyLength } from './head-facts.js'
+import { latin1Text } from './latin1.js'
+import { parseFields } from './parse-fields.js'
+import type { SectionLimits } from './section-reader.js'
+
+/** A parsed response head. */
+export interface ResponseHead {
+  /** What hooks see: no hop-by-hop fields. */
+  readonly header: ResponseHeader
+  /** How the body is framed; 0 when there is none. */
+  readonly bodyLength: BodyLength
+  /** Whether the peer lets the connection live on (RFC 9112 §9.3). */
+  readonly keepAlive: boolean
+}
+
+/** Limits of response heads. */
+export const RESPONSE_SECTION_LIMITS: SectionLimits = Object.freeze({
+  maxStartLineBytes: 16_384,
+  maxFieldBytes: 65_536,
+  startLineCode: 'PGR_RESPONSE_TOO_LARGE',
+  fieldCode: 'PGR_RESPONSE_TOO_LARGE',
+  invalidCode: 'PGR_RESPONSE_INVALID',
+})
+
+/**
+ * Parses the head in `buffer[start, end)`, the answer to a request with `method`.
+ * @throws {@link ProxyError} `PGR_RESPONSE_INVALID`, `PGR_RESPONSE_TOO_LARGE`.
+ */
+export function parseResponseHead(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  method: string,
+): ResponseHead {
+  const text = latin1Text(buffer, start, end)
+  const version = parseVersion(text)
+  let at = start + STATUS_AT
+  const status = parseStatus(buffer, at)
+  at += 3
+  const reasonStart = buffer[at] === SP ? at + 1 : at
+  at = reasonStart
+  while (IS_VALUE[buffer[at]!] === 1) at++
+  if (buffer[at] !== CR || buffer[at + 1] !== LF || (at > reasonStart && buffer[reasonStart - 1] !== SP)) {
+    throw invalid('the status line is malformed')
+  }
+  const reason = text.slice(reasonStart - start, at - start)
+
+  const headers = new HeaderMap()
+  const facts = new HeadFacts(INVALID)
+  const limitCode = 'PGR_RESPONSE_TOO_LARGE'
+  const source = { buffer, text, textStart: start, maxFields: MAX_FIELDS, limitCode, invalidCode: INVALID } as const
+  parseFields(source, at + 2, headers, facts)
+
+  const bodyLength = responseBodyLength(facts, version, method, status)
+  // A length has no meaning here, and some clients would wait for it (RFC 9110 §8.6).
+  if ((status === 204 || status < 200) && facts.contentLength >= 0) headers.remove('Content-Length')
+  return {
+    header: new ResponseHeader(status, reason, version, headers),
+    bodyLength,
+    keepAlive:
+      bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
+  }
+}
+
+function parseVersion(text: string): HttpVersion {
+  if (text.startsWith('HTTP/1.1 ')) return '1.1'
+  if (text.startsWith('HTTP/1.0 ')) return '1.0'
+  throw invalid('the response does not start with HTTP/1.1 or HTTP/1.0')
+}
+
+function parseStatus(buffer: Buffer, at: number): number {
+  const hundreds = buffer[at]! - ZERO
+  const tens = buffer[at + 1]! - ZERO
+  const ones = buffer[at + 2]! - ZERO
+  const digits = isDigit(hundreds) && isDigit(tens) && isDigit(ones)
+  if (!digits || hundreds === 0) throw invalid('the status is not three digits')
+  return hundreds * 100 + tens * 10 + ones
+}
+
+function isDigit(value: number): boolean {
+  return value >= 0 && value <= 9
+}
+
+/** RFC 9112 §6.3, without its leniences. */
+function responseBodyLength(
+  facts: HeadFacts,
+  version: HttpVersion,
+  method: string,
+  status: number,
+): BodyLength {
+  if (facts.chunked) {
+    if (facts.contentLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
+    if (version === '1.0') throw invalid('Transfer-Encoding in an HTTP/1.0 response')
+  }
+  if (hasNoBody(method, status)) return 0
+  if (facts.chunked) return CHUNKED
+  return facts.contentLength >= 0 ? facts.contentLength : UNTIL_CLOSE
+}
+
+function invalid(message: string): ProxyError {
+  return new ProxyError(INVALID, message)
+}
+
+const INVALID: ErrorCode = 'PGR_RESPONSE_INVALID'
+const MAX_FIELDS = 128
+/** After `HTTP/1.1 `. */
+const STATUS_AT = 9
+const ZERO = 0x30

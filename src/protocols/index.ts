@@ -1,0 +1,2 @@
+/** `pingora-ts/protocols`: wire formats, pure and byte-fed. */
+export * from './h1/index.js'
