@@ -1,0 +1,2 @@
+/** `pingora-ts/collections`: bounded containers. */
+export { LruMap } from './lru-map.js'

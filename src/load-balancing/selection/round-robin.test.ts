@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { selectorFor, testSelection } from '../../../test/helpers/contracts/selection.js'
+import { RoundRobin } from './round-robin.js'
+import { scaledWeights } from './weighted-schedule.js'
+
+testSelection(new RoundRobin())
+
+describe('RoundRobin', () => {
+  test('takes equal backends in turn', () => {
+    const { selector } = selectorFor(new RoundRobin(), [1, 1, 1])
+    const picks = Array.from({ length: 7 }, () => selector.next(''))
+    assert.deepEqual(picks, [0, 1, 2, 0, 1, 2, 0])
+  })
+
+  test('takes the others strictly in turn while one is down', () => {
+    const { health, selector } = selectorFor(new RoundRobin(), [1, 1, 1])
+    health.observe(1, false, 1)
+    const picks = Array.from({ length: 6 }, () => selector.next(''))
+    assert.deepEqual(picks, [0, 2, 0, 2, 0, 2])
+  })
+
+  test('gives every ready backend exactly its share of each cycle, whoever is down', () => {
+    fc.assert(
+      fc.property(anyWeights, anyFlags, fc.nat(1_000), (weights, down, before) => {
+        const { health, selector } = selectorFor(new RoundRobin(), weights)
+        for (let pick = 0; pick < before; pick++) selector.next('')
+        for (const index of weights.keys()) health.observe(index, !down[index], 1)
+        const ready = [...weights.keys()].filter((index) => !down[index])
+        const shares = scaledWeights(ready.map((index) => weights[index]!))
+        const expected = new Map(ready.map((index, place) => [index, shares[place]!]))
+        assertCounts(expected, () => selector.next(''))
+      }),
+    )
+  })
+
+  test('keeps the shares exact among those that accept takes', () => {
+    fc.assert(
+      fc.property(anyWeights, anyFlags, (weights, refused) => {
+        const { selector } = selectorFor(new RoundRobin(), weights)
+        const shares = scaledWeights(weights)
+        const accepted = [...weights.keys()].filter((index) => !refused[index])
+        const expected = new Map(accepted.map((index) => [index, shares[index]!]))
+        assertCounts(expected, () => selector.search('', 256, (index) => expected.has(index)))
+      }),
+    )
+  })
+
+  test('takes those that are down in turn too, when accept insists', () => {
+    const { health, selector } = selectorFor(new RoundRobin(), [1, 1])
+    health.observe(0, false, 1)
+    health.observe(1, false, 1)
+    const picks = Array.from({ length: 4 }, () => selector.search('', 256, () => true))
+    assert.deepEqual(picks, [0, 1, 0, 1])
+  })
+
+  const anyWeights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 10 })
+  const anyFlags = fc.array(fc.boolean(), { minLength: 10, maxLength: 10 })
+
+  /** Picks as often as the expected counts add up to, and wants exactly those. */
+  function assertCounts(expected: ReadonlyMap<number, number>, pick: () => number): void {
+    const total = [...expected.values()].reduce((sum, count) => sum + count, 0)
+    const found = new Map<number, number>()
+    for (let done = 0; done < total; done++) {
+      const index = pick()
+      found.set(index, (found.get(index) ?? 0) + 1)
+    }
+    assert.deepEqual(found, new Map([...expected].filter(([, count]) => count > 0)))
+  }
+})

@@ -1,0 +1,10 @@
+/** `pingora-ts/observability`: logging and counters. */
+export { COUNTER_NAMES, Counters } from './counters.js'
+export type { CounterName } from './counters.js'
+export { LineLogger } from './line-logger.js'
+export type { LineLoggerOptions } from './line-logger.js'
+export { LOG_LEVELS, parseLogLevel } from './log-level.js'
+export { SILENT_LOGGER } from './logger.js'
+export type { LogFields, LogLevel, Logger } from './logger.js'
+export { pinoFileLogger } from './pino-logger.js'
+export type { FileLogger } from './pino-logger.js'

@@ -1,0 +1,195 @@
+/** `httpProxyService`: a proxy with its listeners, as a service of a server. */
+import { ProxyError } from '../error/index.js'
+import { HttpDate } from '../http/index.js'
+import { REQUEST_LIMITS } from '../protocols/index.js'
+import type { RequestLimits } from '../protocols/index.js'
+import type { ServerConf, Service, ServiceContext } from '../server/index.js'
+import { DOWNSTREAM_TIMEOUTS, H1ServerConnection } from '../session/index.js'
+import type { DownstreamTimeouts, H1ServerOptions } from '../session/index.js'
+import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
+import type { Connection, HostAddress } from '../transport/index.js'
+import { errorResponse } from './error-response.js'
+import { readHooks } from './hooks.js'
+import type { Hooks } from './hooks.js'
+import { Pipeline } from './pipeline.js'
+import type { ProxyHttp } from './proxy-http.js'
+
+/** Settings of a proxy service; the defaults are the documented limits and time-outs. */
+export interface HttpProxyServiceOptions {
+  /** Name for messages. Default: `HTTP proxy`. */
+  readonly name?: string
+  /** Limits of request heads. Default: see {@link RequestLimits}. */
+  readonly limits?: Partial<RequestLimits>
+  /** Time-outs towards clients. Default: see {@link DownstreamTimeouts}. */
+  readonly timeouts?: Partial<DownstreamTimeouts>
+  /** Whether a FIN after a complete request means that the client is gone. Default: true. */
+  readonly abortOnClose?: boolean
+  /** Request body bytes kept for another attempt; larger bodies are not retried. Default: 65536. */
+  readonly maxRetryBytes?: number
+  /** Idle upstream connections kept. Default: the server's `upstream_keepalive_pool_size`. */
+  readonly maxIdleUpstreams?: number
+  /** Connections per listener; 0: no limit. Default: 10000. */
+  readonly maxConnections?: number
+  /** Connections per client IP and listener; 0: no limit. Default: 0. */
+  readonly maxConnectionsPerClient?: number
+}
+
+/** Settings of one listener. */
+export interface ListenerSettings {
+  /** Connections that the kernel keeps until they are accepted. Default: 511. */
+  readonly backlog?: number
+  /** Permission bits of a unix socket's file. Default: 0o666. */
+  readonly unixMode?: number
+}
+
+/**
+ * Makes a service of `proxy`. Add listeners to it, and it to a server.
+ * @throws {@link ProxyError} `PGR_NOT_AVAILABLE`, `PGR_OPTION_INVALID` for hooks that do not fit.
+ */
+export function httpProxyService<Ctx>(
+  configuration: ServerConf,
+  proxy: ProxyHttp<Ctx>,
+  options: HttpProxyServiceOptions = {},
+): HttpProxyService<Ctx> {
+  return new HttpProxyService(configuration, readHooks(proxy), options)
+}
+
+/** A proxy with its listeners; made by {@link httpProxyService}. */
+export class HttpProxyService<Ctx = unknown> implements Service {
+  readonly name: string
+  readonly #configuration: ServerConf
+  readonly #hooks: Hooks<Ctx>
+  readonly #options: HttpProxyServiceOptions
+  readonly #listeners: { readonly address: HostAddress; readonly settings: ListenerSettings }[] = []
+  readonly #acceptors: Acceptor[] = []
+  readonly #connections = new Set<H1ServerConnection>()
+  #connector: Connector | null = null
+  #stopping = false
+  #onEmpty: (() => void) | null = null
+
+  constructor(configuration: ServerConf, hooks: Hooks<Ctx>, options: HttpProxyServiceOptions) {
+    this.name = options.name ?? 'HTTP proxy'
+    this.#configuration = configuration
+    this.#hooks = hooks
+    this.#options = options
+  }
+
+  /**
+   * Listens on `HOST:PORT`, `[IPV6]:PORT` or `unix:/PATH` once the server runs; port 0 picks one.
+   * @throws {@link ProxyError} `PGR_ADDRESS_INVALID`.
+   */
+  addListener(address: string, settings: ListenerSettings = {}): void {
+    this.#listeners.push({ address: parseHostAddress(address), settings })
+  }
+
+  /** Listens on a TCP address; Pingora's name for {@link addListener}. */
+  addTcp(address: string, settings: ListenerSettings = {}): void {
+    this.addListener(address, settings)
+  }
+
+  /** Listens on a unix socket. @param mode permission bits of its file. Default: 0o666. */
+  addUds(path: string, mode?: number): void {
+    this.addListener(`unix:${path}`, mode === undefined ? {} : { unixMode: mode })
+  }
+
+  /** Where the service listens, with real ports; empty before it does. */
+  get addresses(): string[] {
+    return this.#acceptors.map((acceptor) => formatAddress(acceptor.address))
+  }
+
+  /** For `-t`: a service that listens nowhere is a mistake. */
+  check(): void {
+    if (this.#listeners.length > 0) return
+    throw new ProxyError('PGR_OPTION_INVALID', `${this.name}: no listener was added`)
+  }
+
+  async start(context: ServiceContext): Promise<void> {
+    this.check()
+    const serverOptions = this.#serverOptions(context)
+    for (const { address, settings } of this.#listeners) {
+      const [first] = await context.env.network.resolve(address)
+      if (first === undefined) throw new ProxyError('PGR_RESOLVE_FAILED', formatAddress(address))
+      const { maxConnections, maxConnectionsPerClient } = this.#options
+      const acceptor = new Acceptor({
+        address: first,
+        ...settings,
+        ...(maxConnections !== undefined && { maxConnections }),
+        ...(maxConnectionsPerClient !== undefined && { maxConnectionsPerClient }),
+        env: context.env,
+        counters: context.counters,
+        logger: context.logger,
+      })
+      await acceptor.listen((connection) => {
+        this.#serve(connection, acceptor, serverOptions)
+      })
+      this.#acceptors.push(acceptor)
+      // A stop may have come while the socket was being opened.
+      if (this.#stopping) await acceptor.close()
+      else context.logger.info(`listening on ${formatAddress(acceptor.address)}`)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const closed = this.#acceptors.map((acceptor) => acceptor.close())
+    for (const connection of this.#connections) connection.drain()
+    await Promise.all(closed)
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve
+      })
+    }
+    this.#connector?.close()
+  }
+
+  destroy(): void {
+    this.#stopping = true
+    for (const acceptor of this.#acceptors) void acceptor.close()
+    for (const connection of this.#connections) connection.destroy()
+    this.#connector?.close()
+  }
+
+  #serve(connection: Connection, acceptor: Acceptor, options: H1ServerOptions): void {
+    const server = new H1ServerConnection(connection, options, () => {
+      this.#connections.delete(server)
+      acceptor.released(connection)
+      if (this.#connections.size === 0) this.#onEmpty?.()
+    })
+    this.#connections.add(server)
+    server.start()
+    if (this.#stopping) server.drain()
+  }
+
+  #serverOptions({ env, logger, counters }: ServiceContext): H1ServerOptions {
+    const { limits, timeouts, abortOnClose = true, maxRetryBytes = 65_536 } = this.#options
+    const conf = this.#configuration
+    this.#connector = new Connector({
+      env,
+      logger,
+      counters,
+      maxIdleConnections: this.#options.maxIdleUpstreams ?? conf.upstreamKeepalivePoolSize,
+      clientBindToIpv4: conf.clientBindToIpv4,
+      clientBindToIpv6: conf.clientBindToIpv6,
+      ...(conf.ca !== undefined && { ca: conf.ca }),
+    })
+    const pipeline = new Pipeline(this.#hooks, {
+      env,
+      connector: this.#connector,
+      logger,
+      counters,
+      maxAttempts: conf.maxRetries,
+      maxRetryBytes,
+    })
+    return {
+      env,
+      logger,
+      counters,
+      date: new HttpDate(),
+      limits: { ...REQUEST_LIMITS, ...limits },
+      timeouts: { ...DOWNSTREAM_TIMEOUTS, ...timeouts },
+      abortOnClose,
+      onRequest: (session) => void pipeline.serve(session),
+      errorResponse,
+    }
+  }
+}

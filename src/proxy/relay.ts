@@ -1,0 +1,369 @@
+/** Moves one request up and its response down, both ways at once, through the filters. */
+import { toProxyError } from '../error/index.js'
+import type { ProxyError } from '../error/index.js'
+import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
+import { CHUNKED, declaredLength } from '../protocols/index.js'
+import type { BodyLength } from '../protocols/index.js'
+import type { DownstreamHandler, DownstreamSession, UpstreamHandler, UpstreamSession } from '../session/index.js'
+import { isPromise } from './hooks.js'
+import type { Hooks } from './hooks.js'
+import type { BodyVerdict } from './proxy-http.js'
+import { RetryBuffer } from './retry-buffer.js'
+import type { Session } from './session.js'
+
+/**
+ * Listens to both sides of a request, from its start to its end and over all attempts. Each direction
+ * stops at its source while its sink is full or a filter is at work, so that no more than one read
+ * is ever held.
+ */
+export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
+  /** Why the client's side is over; `null` while it is not. */
+  clientError: ProxyError | null = null
+  /** Called once when the client's side is over, for waits that the relay knows nothing of. */
+  onClientGone: (() => void) | null = null
+  /** The request body as far as it came, for another attempt. */
+  readonly retryBuffer: RetryBuffer
+  readonly #hooks: Hooks<Ctx>
+  readonly #session: Session
+  readonly #ctx: Ctx
+  readonly #downstream: DownstreamSession
+  #upstream: UpstreamSession | null = null
+  #settle: ((error: ProxyError | null) => void) | null = null
+  /** Whether a filter of this direction is at work, or its sink is full. */
+  #requestFiltering = false
+  #requestBlocked = false
+  #responseFiltering = false
+  #responseBlocked = false
+  #requestEnded = false
+  #requestTrailers: HeaderMap | null = null
+
+  constructor(
+    hooks: Hooks<Ctx>,
+    session: Session,
+    ctx: Ctx,
+    downstream: DownstreamSession,
+    maxRetryBytes: number,
+  ) {
+    this.#hooks = hooks
+    this.#session = session
+    this.#ctx = ctx
+    this.#downstream = downstream
+    this.retryBuffer = new RetryBuffer(maxRetryBytes)
+    downstream.handler = this
+  }
+
+  /** Sends `request` on `upstream`; `settle` is called once, with the error that ended it, if one did. */
+  start(
+    upstream: UpstreamSession,
+    request: RequestHeader,
+    settle: (error: ProxyError | null) => void,
+  ): void {
+    this.#upstream = upstream
+    this.#settle = settle
+    this.#requestFiltering = false
+    this.#requestBlocked = false
+    try {
+      this.#sendRequest(upstream, request)
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  // The request: downstream to upstream
+
+  #sendRequest(upstream: UpstreamSession, request: RequestHeader): void {
+    const hasBody = this.#downstream.bodyLength !== 0
+    request.assertWritable()
+    upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
+    const again = this.retryBuffer.pieces
+    if (again.length > 0) {
+      void this.#replay(upstream, again)
+      return
+    }
+    this.#downstream.readBody()
+    upstream.flush()
+  }
+
+  /** Sends what an earlier attempt has read already; the rest of the body follows live. */
+  async #replay(upstream: UpstreamSession, pieces: readonly Buffer[]): Promise<void> {
+    try {
+      for (const piece of [...pieces]) {
+        const verdict = this.#hooks.requestBodyFilter?.(this.#session, piece, false, this.#ctx)
+        const out = chosen(isPromise(verdict) ? await verdict : verdict, piece)
+        if (this.#upstream !== upstream) return
+        // At most the retry limit is queued here, so the drain need not be waited for.
+        if (out !== null) upstream.writeBody(out, 0, out.length)
+      }
+      if (this.#requestEnded) this.#endRequest(this.#requestTrailers)
+      else this.#downstream.readBody()
+      upstream.flush()
+    } catch (thrown) {
+      if (this.#upstream === upstream) this.#fail(hookError(thrown))
+    }
+  }
+
+  onRequestData(buffer: Buffer, from: number, to: number): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    this.retryBuffer.keep(buffer, from, to)
+    const filter = this.#hooks.requestBodyFilter
+    try {
+      if (filter === null) {
+        this.#writeUp(upstream, buffer, from, to)
+        return
+      }
+      const piece = buffer.subarray(from, to)
+      const verdict = filter(this.#session, piece, false, this.#ctx)
+      if (!isPromise(verdict)) {
+        this.#writeChosenUp(upstream, verdict, piece)
+        return
+      }
+      this.#requestFiltering = true
+      this.#downstream.retain()
+      this.#downstream.pauseBody()
+      this.#continue(upstream, verdict, (result) => {
+        this.#requestFiltering = false
+        this.#writeChosenUp(upstream, result, piece)
+        upstream.flush()
+        if (!this.#requestBlocked) this.#downstream.readBody()
+      })
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  onRequestEnd(trailers: HeaderMap | null): void {
+    this.#requestEnded = true
+    this.#requestTrailers = trailers
+    try {
+      this.#endRequest(trailers)
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  onRequestReadEnd(): void {
+    if (!this.#requestEnded) this.#upstream?.flush()
+  }
+
+  #endRequest(trailers: HeaderMap | null): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    const filter = this.#hooks.requestBodyFilter
+    const verdict = filter?.(this.#session, undefined, true, this.#ctx)
+    if (isPromise(verdict)) {
+      this.#continue(upstream, verdict, (result) => {
+        this.#writeChosenUp(upstream, result, null)
+        upstream.writeEnd(trailers)
+      })
+      return
+    }
+    this.#writeChosenUp(upstream, verdict, null)
+    upstream.writeEnd(trailers)
+  }
+
+  #writeChosenUp(upstream: UpstreamSession, verdict: BodyVerdict | void, piece: Buffer | null): void {
+    const out = chosen(verdict, piece)
+    if (out !== null) this.#writeUp(upstream, out, 0, out.length)
+  }
+
+  #writeUp(upstream: UpstreamSession, buffer: Buffer, from: number, to: number): void {
+    if (upstream.writeBody(buffer, from, to)) return
+    this.#requestBlocked = true
+    this.#downstream.retain()
+    this.#downstream.pauseBody()
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#requestBlocked) return
+    this.#requestBlocked = false
+    if (!this.#requestFiltering && !this.#requestEnded) this.#downstream.readBody()
+  }
+
+  // The response: upstream to downstream
+
+  onInterim(header: ResponseHeader): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    this.#filterResponse(upstream, header, () => {
+      this.#downstream.writeInterim(header)
+    })
+  }
+
+  onResponse(header: ResponseHeader, bodyLength: BodyLength): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    this.#filterResponse(upstream, header, () => {
+      this.#downstream.writeHeader(header, bodyLength)
+      this.#session.responseHeader = header
+    })
+  }
+
+  /** Runs both head filters, then `write`; waits only where a filter does. */
+  #filterResponse(upstream: UpstreamSession, header: ResponseHeader, write: () => void): void {
+    const { upstreamResponseFilter, responseFilter } = this.#hooks
+    try {
+      const first = upstreamResponseFilter?.(this.#session, header, this.#ctx)
+      const both = isPromise(first)
+        ? first.then(() => responseFilter?.(this.#session, header, this.#ctx))
+        : responseFilter?.(this.#session, header, this.#ctx)
+      if (!isPromise(both)) {
+        write()
+        return
+      }
+      this.#holdResponse(upstream)
+      this.#continue(upstream, both, () => {
+        write()
+        this.#releaseResponse(upstream)
+      })
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  onResponseData(buffer: Buffer, from: number, to: number): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    const filter = this.#hooks.responseBodyFilter
+    try {
+      if (filter === null) {
+        this.#writeDown(upstream, buffer, from, to)
+        return
+      }
+      const piece = buffer.subarray(from, to)
+      const verdict = filter(this.#session, piece, false, this.#ctx)
+      if (!isPromise(verdict)) {
+        this.#writeChosenDown(upstream, verdict, piece)
+        return
+      }
+      upstream.retain()
+      this.#holdResponse(upstream)
+      this.#continue(upstream, verdict, (result) => {
+        this.#writeChosenDown(upstream, result, piece)
+        this.#releaseResponse(upstream)
+      })
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  onResponseEnd(trailers: HeaderMap | null): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    try {
+      const verdict = this.#hooks.responseBodyFilter?.(this.#session, undefined, true, this.#ctx)
+      if (isPromise(verdict)) {
+        this.#continue(upstream, verdict, (result) => {
+          this.#endResponse(upstream, result, trailers)
+        })
+        return
+      }
+      this.#endResponse(upstream, verdict, trailers)
+    } catch (thrown) {
+      this.#fail(hookError(thrown))
+    }
+  }
+
+  onReadEnd(): void {
+    this.#downstream.flush()
+  }
+
+  #endResponse(
+    upstream: UpstreamSession,
+    verdict: BodyVerdict | void,
+    trailers: HeaderMap | null,
+  ): void {
+    this.#writeChosenDown(upstream, verdict, null)
+    this.#downstream.writeEnd(trailers)
+    this.#end(null)
+  }
+
+  #writeChosenDown(
+    upstream: UpstreamSession,
+    verdict: BodyVerdict | void,
+    piece: Buffer | null,
+  ): void {
+    const out = chosen(verdict, piece)
+    if (out !== null) this.#writeDown(upstream, out, 0, out.length)
+  }
+
+  #writeDown(upstream: UpstreamSession, buffer: Buffer, from: number, to: number): void {
+    if (this.#downstream.writeBody(buffer, from, to)) return
+    this.#responseBlocked = true
+    upstream.retain()
+    upstream.pause()
+  }
+
+  #holdResponse(upstream: UpstreamSession): void {
+    this.#responseFiltering = true
+    upstream.pause()
+  }
+
+  #releaseResponse(upstream: UpstreamSession): void {
+    this.#responseFiltering = false
+    this.#downstream.flush()
+    if (!this.#responseBlocked) upstream.resume()
+  }
+
+  onDownstreamDrain(): void {
+    if (!this.#responseBlocked) return
+    this.#responseBlocked = false
+    if (!this.#responseFiltering) this.#upstream?.resume()
+  }
+
+  // The end
+
+  onDownstreamError(error: ProxyError): void {
+    this.clientError = error
+    this.onClientGone?.()
+    this.#fail(error)
+  }
+
+  onUpstreamError(error: ProxyError): void {
+    this.#fail(error)
+  }
+
+  /** Goes on when a filter's promise settles, unless the attempt is over by then. */
+  #continue<T>(upstream: UpstreamSession, promise: Promise<T>, next: (result: T) => void): void {
+    promise.then(
+      (result) => {
+        if (this.#upstream !== upstream) return
+        try {
+          next(result)
+        } catch (thrown) {
+          this.#fail(hookError(thrown))
+        }
+      },
+      (thrown: unknown) => {
+        if (this.#upstream === upstream) this.#fail(hookError(thrown))
+      },
+    )
+  }
+
+  #fail(error: ProxyError): void {
+    const upstream = this.#upstream
+    if (upstream === null) return
+    this.#end(error)
+    upstream.abort()
+    this.#downstream.pauseBody()
+  }
+
+  #end(error: ProxyError | null): void {
+    const settle = this.#settle
+    this.#upstream = null
+    this.#settle = null
+    settle?.(error)
+  }
+}
+
+/** What goes on after a body filter: its own bytes, nothing, or the piece as it came. */
+function chosen(verdict: BodyVerdict | void, piece: Buffer | null): Buffer | null {
+  if (verdict === undefined) return piece
+  if (verdict === null || Buffer.isBuffer(verdict)) return verdict
+  return Buffer.from(verdict.buffer, verdict.byteOffset, verdict.byteLength)
+}
+
+/** What a hook threw, as an error that answers 500 unless the hook chose another status. */
+export function hookError(thrown: unknown): ProxyError {
+  return toProxyError(thrown, 'PGR_HOOK_FAILED')
+}

@@ -1,0 +1,12 @@
+/** `pingora-ts/server`: the process, its settings, its command line and its services. */
+export { GenBackgroundService, backgroundService } from './background-service.js'
+export type { BackgroundContext, BackgroundService } from './background-service.js'
+export { Opt } from './opt.js'
+export type { OptOptions } from './opt.js'
+export type { FatalPolicy } from './process-handlers.js'
+export { Server } from './server.js'
+export type { RunOptions, ServerOptions } from './server.js'
+export { ServerConf } from './server-conf.js'
+export type { ServerConfOptions } from './server-conf.js'
+export type { Service, ServiceContext } from './service.js'
+export type { StopKind } from './stop-control.js'

@@ -1,0 +1,56 @@
+/** What the process does with signals and with errors that nobody caught, while a server lives. */
+import { describeThrown } from '../error/index.js'
+import type { Counters, Logger } from '../observability/index.js'
+import type { StopKind } from './stop-control.js'
+
+/** What happens after an error that nobody caught: `continue` serving, or `exit` with 1. */
+export type FatalPolicy = 'continue' | 'exit'
+
+/**
+ * Handles the signals that would otherwise end the process, or open its debugger (SIGUSR1), though
+ * no feature uses them yet: each is logged and ignored.
+ * @returns takes the handlers away again.
+ */
+export function handlePassiveSignals(logger: Logger): () => void {
+  return listen([
+    ['SIGHUP', () => { logger.warn('SIGHUP ignored: reloading the configuration is not available yet') }],
+    ['SIGQUIT', () => { logger.warn('SIGQUIT ignored: the graceful upgrade is not available yet') }],
+    ['SIGUSR1', () => { logger.warn('SIGUSR1 ignored: there is no log file to open anew') }],
+  ])
+}
+
+/**
+ * SIGTERM asks for a graceful stop, SIGINT for an immediate one.
+ * @returns takes the handlers away again.
+ */
+export function handleStopSignals(request: (kind: StopKind) => void): () => void {
+  return listen([
+    ['SIGTERM', () => { request('graceful') }],
+    ['SIGINT', () => { request('immediate') }],
+  ])
+}
+
+/**
+ * Logs and counts what was thrown or rejected and never caught, such as in a timer of a hook: one
+ * faulty request must not end all others.
+ * @returns takes the handlers away again.
+ */
+export function handleUncaught(logger: Logger, counters: Counters, policy: FatalPolicy): () => void {
+  const report = (kind: string, thrown: unknown): void => {
+    counters.add('uncaughtErrors')
+    const stack = thrown instanceof Error ? thrown.stack : undefined
+    logger.error(`${kind}: ${describeThrown(thrown)}`, { stack })
+    if (policy === 'exit') process.exit(1)
+  }
+  return listen([
+    ['uncaughtException', (thrown) => { report('uncaught exception', thrown) }],
+    ['unhandledRejection', (thrown) => { report('unhandled rejection', thrown) }],
+  ])
+}
+
+function listen(handlers: readonly (readonly [string, (thrown: unknown) => void])[]): () => void {
+  for (const [event, handler] of handlers) process.on(event, handler)
+  return () => {
+    for (const [event, handler] of handlers) process.off(event, handler)
+  }
+}

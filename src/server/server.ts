@@ -1,0 +1,206 @@
+/** `Server`: the process that runs services, from the command line to the exit code. */
+import { ProxyError, describeThrown } from '../error/index.js'
+import { Counters, LineLogger, parseLogLevel } from '../observability/index.js'
+import type { Logger } from '../observability/index.js'
+import { REAL_ENVIRONMENT } from '../transport/index.js'
+import type { Environment } from '../transport/index.js'
+import { exitWithFailure } from './exit.js'
+import { keepAlive } from './keep-alive.js'
+import { Opt } from './opt.js'
+import { handlePassiveSignals, handleStopSignals, handleUncaught } from './process-handlers.js'
+import type { FatalPolicy } from './process-handlers.js'
+import { runServices } from './run-services.js'
+import { ServerConf } from './server-conf.js'
+import type { Service } from './service.js'
+import { StopControl } from './stop-control.js'
+import type { StopKind } from './stop-control.js'
+
+/** What a server is built on; programs need none of it. */
+export interface ServerOptions {
+  /** Time, network and chance for all services. Default: the machine's. */
+  readonly env?: Environment
+  /** Default: readable lines on stderr, from the level of `PINGORA_LOG`, `RUST_LOG` or `log_level`. */
+  readonly logger?: Logger
+}
+
+/** How a server runs. */
+export interface RunOptions {
+  /** Asks for a graceful stop when aborted. Default: none. */
+  readonly signal?: AbortSignal
+  /** Called once when every service has started. Default: none. */
+  readonly onReady?: () => void
+  /** What follows an error that nobody caught. Default: `continue`. */
+  readonly onFatal?: FatalPolicy
+}
+
+/**
+ * Runs services until a signal or {@link Server.stop} ends it. SIGTERM lets requests in flight end
+ * first, SIGINT does not; a second signal ends everything at once.
+ */
+export class Server {
+  /** The settings, from the file of `-c` or as given. */
+  readonly configuration: ServerConf
+  /** The command line. */
+  readonly options: Opt
+  /** The log of the server and its services. */
+  readonly logger: Logger
+  /** The counters of the server and its services. */
+  readonly counters: Counters = new Counters()
+  readonly #env: Environment
+  readonly #services: Service[] = []
+  readonly #stop = new StopControl()
+  #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
+  #releaseSignals = (): void => undefined
+
+  /**
+   * @param opt the flags; `null` for none. Its file is read here.
+   * @param conf settings in place of those of the file.
+   * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID`, `PGR_NOT_AVAILABLE`. With the `opt` of
+   * `Opt.parseArgs()` nothing is thrown: the reason is printed and the process exits with 1.
+   */
+  constructor(opt: Opt | null = null, conf?: ServerConf, options: ServerOptions = {}) {
+    this.options = opt ?? new Opt()
+    this.configuration = conf ?? configurationOf(this.options)
+    this.#env = options.env ?? REAL_ENVIRONMENT
+    this.logger = options.logger ?? stderrLogger(this.configuration, this.#env)
+    if (conf !== undefined && this.options.conf !== undefined) {
+      this.logger.warn(`${this.options.conf} is not read: the program brings its own configuration`)
+    }
+  }
+
+  /**
+   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. A second call does
+   * nothing. `run` calls it when the program did not.
+   */
+  bootstrap(): Promise<void> {
+    if (this.#state === 'new') {
+      this.#state = 'bootstrapped'
+      this.#releaseSignals = handlePassiveSignals(this.logger)
+      for (const warning of this.configuration.warnings) this.logger.warn(warning)
+    }
+    return Promise.resolve()
+  }
+
+  /** Adds a service. @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already. */
+  addService(service: Service): void {
+    if (this.#state === 'running' || this.#state === 'ended') {
+      throw new ProxyError('PGR_OPTION_INVALID', `service ${service.name}: the server runs already`)
+    }
+    this.#services.push(service)
+  }
+
+  /** Adds several services, in order. @throws as {@link Server.addService}. */
+  addServices(services: Iterable<Service>): void {
+    for (const service of services) this.addService(service)
+  }
+
+  /**
+   * Runs to the end and exits: 0 after a stop or a passed `-t`; 1, with the reason on stderr, when a
+   * service could not start. Never returns.
+   */
+  async runForever(options: RunOptions = {}): Promise<never> {
+    try {
+      await this.run(options)
+    } catch (thrown) {
+      exitWithFailure(thrown)
+    }
+    process.exit(0)
+  }
+
+  /**
+   * Runs until it is stopped and returns; nothing of it is left in the process then. With `-t` the
+   * services are only checked.
+   * @throws {@link ProxyError} (rejects) what kept a service from starting, such as
+   * `PGR_LISTEN_FAILED`; with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
+   */
+  async run({ signal, onReady, onFatal = 'continue' }: RunOptions = {}): Promise<void> {
+    await this.bootstrap()
+    if (this.#state !== 'bootstrapped') {
+      throw new ProxyError('PGR_OPTION_INVALID', 'run: a server runs only once')
+    }
+    this.#state = 'running'
+    const releases = [this.#releaseSignals]
+    try {
+      if (this.options.test) {
+        await this.#test()
+        return
+      }
+      releases.push(
+        keepAlive(),
+        handleStopSignals((kind) => {
+          this.stop(kind)
+        }),
+        handleUncaught(this.logger, this.counters, onFatal),
+        onAbort(signal, () => {
+          this.stop()
+        }),
+      )
+      const { configuration, counters, logger } = this
+      const context = { configuration, counters, env: this.#env, logger }
+      await runServices(this.#services, context, this.#stop, onReady ?? (() => undefined))
+    } finally {
+      this.#state = 'ended'
+      for (const release of releases) release()
+    }
+  }
+
+  /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
+  stop(kind: StopKind = 'graceful'): void {
+    this.#stop.request(kind)
+  }
+
+  async #test(): Promise<void> {
+    const problems: string[] = []
+    for (const service of this.#services) {
+      try {
+        await service.check?.()
+      } catch (thrown) {
+        problems.push(`${service.name}: ${describeThrown(thrown)}`)
+      }
+    }
+    const { fromCommandLine } = this.options
+    if (problems.length > 0) {
+      const failure = new ProxyError('PGR_CONFIGURATION_INVALID', problems.join('\n'))
+      if (fromCommandLine) exitWithFailure(failure)
+      throw failure
+    }
+    if (!fromCommandLine) return
+    // Whoever typed -t wants the verdict, and nothing that the program does after `run`.
+    process.stdout.write('the configuration is ok\n')
+    process.exit(0)
+  }
+}
+
+function configurationOf(opt: Opt): ServerConf {
+  try {
+    if (opt.daemon || opt.upgrade) {
+      throw new ProxyError('PGR_NOT_AVAILABLE', 'daemon and upgrade: not available yet')
+    }
+    return opt.conf === undefined ? new ServerConf() : ServerConf.load(opt.conf)
+  } catch (thrown) {
+    if (opt.fromCommandLine) exitWithFailure(thrown)
+    throw thrown
+  }
+}
+
+function stderrLogger(configuration: ServerConf, { clock }: Environment): Logger {
+  const level =
+    parseLogLevel(process.env['PINGORA_LOG']) ??
+    parseLogLevel(process.env['RUST_LOG']) ??
+    configuration.logLevel
+  // A reader of the log that goes away must not end the process.
+  if (!process.stderr.listeners('error').includes(ignoreError)) process.stderr.on('error', ignoreError)
+  return new LineLogger({ level, destination: process.stderr, clock })
+}
+
+function ignoreError(): void {
+  // There is no better place left to say so.
+}
+
+function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal?.aborted) callback()
+  signal?.addEventListener('abort', callback)
+  return () => {
+    signal?.removeEventListener('abort', callback)
+  }
+}

@@ -1,0 +1,35 @@
+/** `Service`: one thing that a server runs, such as a proxy with its listeners. */
+import type { Counters, Logger } from '../observability/index.js'
+import type { Environment } from '../transport/index.js'
+import type { ServerConf } from './server-conf.js'
+
+/** What a server gives to the services that it runs. */
+export interface ServiceContext {
+  /** Time, network and chance. */
+  readonly env: Environment
+  /** The server's settings. */
+  readonly configuration: ServerConf
+  /** Where the service logs to. */
+  readonly logger: Logger
+  /** Where the service counts. */
+  readonly counters: Counters
+}
+
+/** One thing that a server starts, stops and checks. Its calls come in the order below. */
+export interface Service {
+  /** Name for messages. */
+  readonly name: string
+  /**
+   * Started before the services without it, which wait until all of these are ready, but at most
+   * one second. For tasks that others need, such as health checks. Default: false.
+   */
+  readonly startsFirst?: boolean
+  /** For `-t`: throws or rejects when the service could not start. Must not bind or connect. */
+  check?(): Promise<void> | void
+  /** Resolves when the service is ready, such as listening; a rejection ends the server's start. */
+  start(context: ServiceContext): Promise<void>
+  /** Takes no new work, and resolves when the work in flight is done. May come during `start`. */
+  stop(): Promise<void>
+  /** Ends all work now. Also called after `stop`, and when another service could not start. */
+  destroy(): void
+}

@@ -1,0 +1,156 @@
+/** One HTTP/1 request and its response on a client's connection. */
+import { ProxyError } from '../error/index.js'
+import { hasNoBody } from '../http/index.js'
+import type { HeaderMap, HttpDate, RequestHeader, ResponseHeader } from '../http/index.js'
+import { CHUNKED, UNTIL_CLOSE, declaredLength, writeResponseHead } from '../protocols/index.js'
+import type { BodyLength, ConnectionOption, RequestHead } from '../protocols/index.js'
+import type { ConnectionDigest } from '../transport/index.js'
+import type { Clock } from '../time/index.js'
+import type { DownstreamHandler, DownstreamSession } from './downstream-session.js'
+import type { MessageWriter } from './message-writer.js'
+
+/** What a session needs of the connection that it is on. */
+export interface H1SessionOwner {
+  readonly writer: MessageWriter
+  readonly digest: ConnectionDigest
+  readonly clock: Clock
+  readonly date: HttpDate
+  /** Whether the connection must close after the response in progress. */
+  readonly mustClose: boolean
+  readBody(): void
+  pauseBody(): void
+  retain(): void
+  /** Bytes wait for the client: its write time-out runs. */
+  watchWrites(): void
+  finished(session: H1DownstreamSession): void
+  aborted(session: H1DownstreamSession): void
+}
+
+/** One HTTP/1 request and its response. Made per request, so that a late hook cannot reach the next. */
+export class H1DownstreamSession implements DownstreamSession {
+  readonly header: RequestHeader
+  readonly bodyLength: BodyLength
+  handler: DownstreamHandler | null = null
+  bodyDone: boolean
+  bodyBytesRead = 0
+  headerWritten = false
+  responseDone = false
+  keepAlive: boolean
+  /** Whether the body is wanted now. */
+  reading = false
+  /** Whether `onRequestEnd` has been called. */
+  endDelivered = false
+  /** Trailers of the request body, kept until its end is delivered. */
+  trailers: HeaderMap | null = null
+
+  readonly #owner: H1SessionOwner
+  readonly #speaks11: boolean
+  readonly #acceptsTrailers: boolean
+  #skipsBody = false
+  #finished = false
+  /** Kept when the session finishes, for the writer goes on to the next response. */
+  #bodyBytesAtEnd = 0
+
+  constructor(owner: H1SessionOwner, head: RequestHead) {
+    this.#owner = owner
+    this.header = head.header
+    this.bodyLength = head.bodyLength
+    this.bodyDone = head.bodyLength === 0
+    this.keepAlive = head.keepAlive
+    this.#speaks11 = head.header.version === '1.1'
+    this.#acceptsTrailers = head.acceptsTrailers
+  }
+
+  get digest(): ConnectionDigest {
+    return this.#owner.digest
+  }
+
+  get bodyBytesWritten(): number {
+    if (this.#finished) return this.#bodyBytesAtEnd
+    return this.headerWritten ? this.#owner.writer.bodyBytes : 0
+  }
+
+  readBody(): void {
+    if (!this.#finished) this.#owner.readBody()
+  }
+
+  pauseBody(): void {
+    if (!this.#finished) this.#owner.pauseBody()
+  }
+
+  retain(): void {
+    if (!this.#finished) this.#owner.retain()
+  }
+
+  writeInterim(header: ResponseHeader): void {
+    // HTTP/1.0 clients do not know of interim responses (RFC 9110 §15.2).
+    if (this.#finished || this.headerWritten || !this.#speaks11) return
+    header.assertWritable()
+    this.#owner.writer.interim(writeResponseHead(header, 0, 'default'))
+  }
+
+  writeHeader(header: ResponseHeader, bodyLength: BodyLength): void {
+    if (this.#finished) return
+    if (this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'a second response head')
+    header.assertWritable()
+    this.#skipsBody = hasNoBody(this.header.method, header.status)
+    const length = this.#skipsBody ? 0 : this.#lengthFor(header, bodyLength)
+    // A response before the end of the request leaves bytes behind that nobody may take for a request.
+    if (!this.bodyDone || this.#owner.mustClose || length === UNTIL_CLOSE) this.keepAlive = false
+    if (header.headers.getByKey('date') === undefined) {
+      header.headers.appendChecked('Date', 'date', this.#owner.date.at(this.#owner.clock.wallMs()))
+    }
+    this.headerWritten = true
+    this.#owner.writer.head(writeResponseHead(header, length, this.#connectionOption()), length)
+  }
+
+  writeBody(buffer: Buffer, from: number, to: number): boolean {
+    if (this.#finished || this.#skipsBody) return true
+    if (!this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'a body before its head')
+    const drained = this.#owner.writer.data(buffer, from, to)
+    if (!drained) this.#owner.watchWrites()
+    return drained
+  }
+
+  writeEnd(trailers: HeaderMap | null): void {
+    if (this.#finished || this.responseDone) return
+    if (!this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'an end before its head')
+    const drained = this.#owner.writer.end(this.#acceptsTrailers ? trailers : null)
+    this.responseDone = true
+    if (!drained) this.#owner.watchWrites()
+  }
+
+  flush(): void {
+    if (this.#finished || !this.headerWritten) return
+    if (!this.#owner.writer.flush()) this.#owner.watchWrites()
+  }
+
+  finish(): void {
+    if (this.#finished) return
+    this.#bodyBytesAtEnd = this.bodyBytesWritten
+    this.#finished = true
+    this.handler = null
+    if (this.responseDone) this.#owner.finished(this)
+    else this.#owner.aborted(this)
+  }
+
+  abort(): void {
+    if (this.#finished) return
+    this.#bodyBytesAtEnd = this.bodyBytesWritten
+    this.#finished = true
+    this.handler = null
+    this.#owner.aborted(this)
+  }
+
+  /** HTTP/1.1 clients get chunks where the length is unknown; older ones the end of the connection. */
+  #lengthFor(header: ResponseHeader, bodyLength: BodyLength): BodyLength {
+    const length = declaredLength(header.headers, bodyLength >= 0 ? CHUNKED : bodyLength)
+    if (length >= 0) return length
+    return this.#speaks11 ? CHUNKED : UNTIL_CLOSE
+  }
+
+  #connectionOption(): ConnectionOption {
+    if (!this.keepAlive) return 'close'
+    return this.#speaks11 ? 'default' : 'keep-alive'
+  }
+}

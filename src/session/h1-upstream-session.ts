@@ -1,0 +1,319 @@
+/** One HTTP/1 request to an upstream and its response. */
+import { ProxyError, toProxyError } from '../error/index.js'
+import type { HeaderMap, RequestHeader } from '../http/index.js'
+import {
+  BodyDecoder,
+  NEED_MORE,
+  RESPONSE_SECTION_LIMITS,
+  SectionReader,
+  parseResponseHead,
+  writeRequestHead,
+} from '../protocols/index.js'
+import type { BodyLength } from '../protocols/index.js'
+import type { Deadline, DeadlineWheel } from '../time/index.js'
+import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
+import { MessageWriter } from './message-writer.js'
+import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
+
+/** Time-outs towards an upstream, in ms; 0 is none. */
+export interface UpstreamTimeouts {
+  readonly readTimeoutMs: number
+  readonly writeTimeoutMs: number
+}
+
+/** One exchange on an upstream connection. Takes the connection over when made. */
+export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
+  responseStarted = false
+  bodyBytesRead = 0
+  failure: ProxyError | null = null
+  readonly #connection: Connection
+  readonly #handler: UpstreamHandler
+  readonly #timeouts: UpstreamTimeouts
+  readonly #deadlines: DeadlineWheel
+  readonly #writer: MessageWriter
+  readonly #reader = new SectionReader(RESPONSE_SECTION_LIMITS)
+  readonly #decoder = new BodyDecoder(BODY_CODES)
+  readonly #readDeadline: Deadline
+  readonly #bytesBefore: number
+  #writeDeadline: Deadline | null = null
+  #pendingBytesSeen = 0
+  #method = ''
+  #interims = 0
+  #keepAlive = false
+  #responseDone = false
+  #paused = false
+  #over = false
+  #processing = false
+  #kept: Buffer | null = null
+  /** The peer's FIN came while the delivery was paused. */
+  #endKept = false
+
+  constructor(
+    connection: Connection,
+    handler: UpstreamHandler,
+    timeouts: UpstreamTimeouts,
+    deadlines: DeadlineWheel,
+  ) {
+    this.#connection = connection
+    this.#handler = handler
+    this.#timeouts = timeouts
+    this.#deadlines = deadlines
+    this.#writer = new MessageWriter(connection)
+    this.#bytesBefore = connection.bytesWritten
+    this.#readDeadline = deadlines.deadline(() => {
+      this.#fail(new ProxyError('PGR_UPSTREAM_READ_TIMEOUT'))
+    })
+    connection.handler = this
+    // A connection that ended between its opening and now has nobody left to tell.
+    if (connection.destroyed) this.#fail(this.#closedError(null))
+  }
+
+  get digest(): ConnectionDigest {
+    return this.#connection.digest
+  }
+
+  get requestStarted(): boolean {
+    return this.#connection.bytesWritten > this.#bytesBefore
+  }
+
+  get reusable(): boolean {
+    return (
+      this.#responseDone &&
+      this.#keepAlive &&
+      this.#writer.done &&
+      this.#kept === null &&
+      !this.#connection.destroyed &&
+      this.#connection.pendingBytes === 0
+    )
+  }
+
+  writeHeader(header: RequestHeader, bodyLength: BodyLength): void {
+    this.#method = header.method
+    this.#writer.head(writeRequestHead(header, bodyLength, 'default'), bodyLength)
+    this.#armRead()
+    this.#connection.resume()
+  }
+
+  writeBody(buffer: Buffer, from: number, to: number): boolean {
+    if (this.#over) return true
+    // A peer that is being fed is not late with its answer.
+    this.#armRead()
+    const drained = this.#writer.data(buffer, from, to)
+    if (!drained) this.#watchWrites()
+    return drained
+  }
+
+  writeEnd(trailers: HeaderMap | null): void {
+    if (this.#over) return
+    if (!this.#writer.end(trailers)) this.#watchWrites()
+  }
+
+  flush(): void {
+    if (!this.#over && !this.#writer.flush()) this.#watchWrites()
+  }
+
+  pause(): void {
+    if (this.#over) return
+    this.#paused = true
+    this.#readDeadline.clear()
+    this.#connection.pause()
+  }
+
+  resume(): void {
+    if (this.#over || !this.#paused) return
+    this.#paused = false
+    if (this.#processing) return
+    this.#armRead()
+    const kept = this.#kept
+    if (kept !== null) {
+      this.#kept = null
+      this.#process(kept, 0, kept.length)
+    }
+    if (this.#isOver() || this.#isPaused()) return
+    if (this.#responseDone) this.#complete()
+    else if (this.#endKept) this.#finishAtEnd()
+    else this.#connection.resume()
+  }
+
+  retain(): void {
+    this.#connection.retain()
+  }
+
+  abort(): void {
+    if (!this.#over) this.#end()
+    this.#connection.destroy()
+  }
+
+  // ConnectionHandler
+
+  onData(buffer: Buffer, length: number): void {
+    if (this.#over) return
+    if (this.#kept !== null) this.#keep(buffer, 0, length)
+    else this.#process(buffer, 0, length)
+  }
+
+  onEnd(): void {
+    if (this.#over) return
+    if (this.#paused || this.#kept !== null) this.#endKept = true
+    else this.#finishAtEnd()
+  }
+
+  onDrain(): void {
+    this.#writeDeadline?.clear()
+    if (!this.#over) this.#handler.onUpstreamDrain()
+  }
+
+  onClose(error: Error | null): void {
+    if (this.#over) return
+    // All that came before the end still counts, also when its delivery waits.
+    if (this.#paused || this.#kept !== null) this.#endKept = true
+    else if (error === null) this.#finishAtEnd()
+    else this.#fail(this.#closedError(error))
+  }
+
+  #process(buffer: Buffer, from: number, to: number): void {
+    this.#processing = true
+    let at = from
+    try {
+      while (at < to && !this.#over && !this.#paused) {
+        if (this.#responseDone) break
+        at = this.responseStarted ? this.#stepBody(buffer, at, to) : this.#stepHead(buffer, at, to)
+      }
+    } catch (thrown) {
+      this.#fail(toProxyError(thrown, 'PGR_INTERNAL'))
+    } finally {
+      this.#processing = false
+    }
+    if (this.#over) return
+    if (at < to) this.#keep(buffer, at, to)
+    if (this.#isPaused()) {
+      this.#handler.onReadEnd()
+    } else if (this.#responseDone) {
+      this.#complete()
+    } else {
+      this.#armRead()
+      this.#handler.onReadEnd()
+    }
+  }
+
+  #stepHead(buffer: Buffer, at: number, to: number): number {
+    const next = this.#reader.feed(buffer, at, to)
+    if (next === NEED_MORE) return to
+    const reader = this.#reader
+    const head = parseResponseHead(reader.buffer, reader.start, reader.end, this.#method)
+    const { header } = head
+    if (header.status >= 200) {
+      this.responseStarted = true
+      this.#keepAlive = head.keepAlive
+      this.#decoder.start(head.bodyLength)
+      if (this.#decoder.done) this.#responseDone = true
+      this.#handler.onResponse(header, head.bodyLength)
+      return next
+    }
+    // No upgrade was asked for, so none can be granted (RFC 9110 §15.2.2).
+    if (header.status === 101) throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 nobody asked for')
+    if (++this.#interims > MAX_INTERIMS) throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
+    this.#handler.onInterim(header)
+    return next
+  }
+
+  #stepBody(buffer: Buffer, at: number, to: number): number {
+    const decoder = this.#decoder
+    const next = decoder.next(buffer, at, to)
+    const { dataStart, dataEnd } = decoder
+    if (decoder.done) this.#responseDone = true
+    if (dataEnd > dataStart) {
+      this.bodyBytesRead += dataEnd - dataStart
+      this.#handler.onResponseData(buffer, dataStart, dataEnd)
+    }
+    return next
+  }
+
+  /** Bytes that may not be told yet stay where they are: the connection reads into other memory. */
+  #keep(buffer: Buffer, from: number, to: number): void {
+    const bytes = buffer.subarray(from, to)
+    if (this.#kept !== null) this.#kept = Buffer.concat([this.#kept, bytes])
+    else this.#kept = Buffer.from(bytes)
+  }
+
+  #complete(): void {
+    if (this.#over) return
+    this.#end()
+    this.#handler.onResponseEnd(this.#decoder.trailers)
+  }
+
+  /** The peer ended its direction: that completes a body until close, and breaks everything else. */
+  #finishAtEnd(): void {
+    this.#keepAlive = false
+    if (this.responseStarted) {
+      try {
+        this.#decoder.finish()
+      } catch (thrown) {
+        this.#fail(toProxyError(thrown, 'PGR_INTERNAL'))
+        return
+      }
+      this.#responseDone = true
+      this.#complete()
+      return
+    }
+    this.#fail(this.#closedError(null))
+  }
+
+  #closedError(cause: Error | null): ProxyError {
+    if (this.responseStarted) return new ProxyError('PGR_RESPONSE_BODY_INCOMPLETE', undefined, { cause })
+    const code = cause === null ? 'PGR_UPSTREAM_CLOSED' : 'PGR_UPSTREAM_READ_FAILED'
+    // Between two requests a peer may close at any time, and the request meets the closing.
+    const retry = this.#reader.begun || this.#interims > 0 ? 'no' : 'if-reused'
+    return new ProxyError(code, cause?.message, { cause, retry })
+  }
+
+  #fail(error: ProxyError): void {
+    if (this.#over) return
+    this.failure = error
+    this.#end()
+    this.#connection.destroy()
+    this.#handler.onUpstreamError(error)
+  }
+
+  /** Nothing is told any more. */
+  #end(): void {
+    this.#over = true
+    this.#readDeadline.dispose()
+    this.#writeDeadline?.dispose()
+  }
+
+  #armRead(): void {
+    if (this.#timeouts.readTimeoutMs > 0) this.#readDeadline.set(this.#timeouts.readTimeoutMs)
+  }
+
+  #watchWrites(): void {
+    if (this.#timeouts.writeTimeoutMs === 0) return
+    this.#writeDeadline ??= this.#deadlines.deadline(() => {
+      this.#onWriteTimeout()
+    })
+    if (this.#writeDeadline.isSet) return
+    this.#pendingBytesSeen = this.#connection.pendingBytes
+    this.#writeDeadline.set(this.#timeouts.writeTimeoutMs)
+  }
+
+  #onWriteTimeout(): void {
+    if (this.#connection.pendingBytes < this.#pendingBytesSeen) this.#watchWrites()
+    else this.#fail(new ProxyError('PGR_UPSTREAM_WRITE_TIMEOUT'))
+  }
+
+  // A handler may pause or end the exchange during a call, which the compiler cannot see.
+  #isPaused(): boolean {
+    return this.#paused
+  }
+
+  #isOver(): boolean {
+    return this.#over
+  }
+}
+
+const BODY_CODES = {
+  invalidCode: 'PGR_RESPONSE_BODY_INVALID',
+  incompleteCode: 'PGR_RESPONSE_BODY_INCOMPLETE',
+} as const
+/** A peer that sends interim responses for ever would keep the request for ever. */
+const MAX_INTERIMS = 32

@@ -1,0 +1,55 @@
+/** One request to an upstream and its response, whatever protocol carries it. */
+import type { ProxyError } from '../error/index.js'
+import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
+import type { BodyLength } from '../protocols/index.js'
+import type { ConnectionDigest } from '../transport/index.js'
+
+/** What an upstream session tells the one that sent the request. Calls are synchronous. */
+export interface UpstreamHandler {
+  /** An interim response (1xx) came. */
+  onInterim(header: ResponseHeader): void
+  /** The final head came. `bodyLength` is how the upstream frames the body. */
+  onResponse(header: ResponseHeader, bodyLength: BodyLength): void
+  /** `buffer[from, to)` of the response body; borrowed for the call, see `UpstreamSession.retain`. */
+  onResponseData(buffer: Buffer, from: number, to: number): void
+  /** The response is complete. */
+  onResponseEnd(trailers: HeaderMap | null): void
+  /** All bytes of one read have been told: what was held back may leave. */
+  onReadEnd(): void
+  /** The upstream has taken all that was written, after a write that returned `false`. */
+  onUpstreamDrain(): void
+  /** The exchange failed. Nothing comes after it. */
+  onUpstreamError(error: ProxyError): void
+}
+
+/** One request to an upstream and its response. */
+export interface UpstreamSession {
+  /** Facts about the connection. */
+  readonly digest: ConnectionDigest
+  /** Whether bytes of the request have been handed to the kernel. */
+  readonly requestStarted: boolean
+  /** Whether the final head has come. */
+  readonly responseStarted: boolean
+  /** Why the exchange has failed already; a session that starts with one never calls its handler. */
+  readonly failure: ProxyError | null
+  /** Whether the connection may serve another request: this exchange is complete and clean. */
+  readonly reusable: boolean
+  /** Body bytes of the response received so far. */
+  readonly bodyBytesRead: number
+
+  /** Writes the head; it leaves with the first body bytes or with `flush`. */
+  writeHeader(header: RequestHeader, bodyLength: BodyLength): void
+  /** Writes body bytes. `false`: some are pending, keep them unchanged and wait for the drain. */
+  writeBody(buffer: Buffer, from: number, to: number): boolean
+  /** Completes the request. */
+  writeEnd(trailers: HeaderMap | null): void
+  /** Sends what is held back to save system calls. */
+  flush(): void
+  /** Stops the delivery of the response until `resume`. */
+  pause(): void
+  resume(): void
+  /** During `onResponseData` only: the bytes of the call stay valid afterwards. */
+  retain(): void
+  /** Gives the exchange up and closes the connection. */
+  abort(): void
+}

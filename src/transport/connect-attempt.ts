@@ -1,0 +1,176 @@
+/** One attempt to reach a peer: resolve, connect and handshake within their times. */
+import { isIP } from 'node:net'
+import { ProxyError } from '../error/index.js'
+import type { ErrorCode } from '../error/index.js'
+import { parseHostAddress } from './address.js'
+import type { HostAddress, SocketAddress } from './address.js'
+import type { Connection } from './connection.js'
+import type { Environment } from './environment.js'
+import type { HttpPeer } from './http-peer.js'
+import type { Pem, TlsClientOptions } from './tls-client-options.js'
+
+/** What the connector knows for all attempts. */
+export interface ConnectSettings {
+  readonly env: Environment
+  readonly ca: Pem | undefined
+  readonly clientBindToIpv4: readonly string[]
+  readonly clientBindToIpv6: readonly string[]
+}
+
+/** Reaches one peer once; made for each connection that is opened. */
+export class ConnectAttempt {
+  readonly #settings: ConnectSettings
+  readonly #peer: HttpPeer
+  readonly #signal: AbortSignal | undefined
+  readonly #startedMs: number
+
+  constructor(settings: ConnectSettings, peer: HttpPeer, signal: AbortSignal | undefined) {
+    this.#settings = settings
+    this.#peer = peer
+    this.#signal = signal
+    this.#startedMs = settings.env.clock.nowMs()
+  }
+
+  /** The connection, paused. Rejects with a {@link ProxyError}, or with the signal's reason. */
+  async run(): Promise<Connection> {
+    const peer = this.#peer
+    this.#signal?.throwIfAborted()
+    const address = parseHostAddress(peer.address)
+    const tls = peer.tls ? peer.tlsOptions(this.#settings.ca) : null
+    const addresses = address.kind === 'name' ? await this.#resolve(address) : [address]
+    const plain = await this.#dialFirst(addresses)
+    return tls ? this.#startTls(plain, tls) : plain
+  }
+
+  #resolve(address: HostAddress): Promise<SocketAddress[]> {
+    const { network } = this.#settings.env
+    return this.#step(0, 'PGR_CONNECT_TIMEOUT', () => network.resolve(address), discardAddresses)
+  }
+
+  /** Tries the addresses in turn; the last one's error counts. */
+  async #dialFirst(addresses: readonly SocketAddress[]): Promise<Connection> {
+    let failure: unknown = new ProxyError('PGR_RESOLVE_FAILED', `${this.#peer.address}: no address`)
+    for (const address of addresses) {
+      try {
+        return await this.#dial(address)
+      } catch (error) {
+        if (this.#signal?.aborted || this.#remainingMs() <= 0) throw error
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  #dial(address: SocketAddress): Promise<Connection> {
+    const local = this.#localAddress(address)
+    const options = { forTls: this.#peer.tls, ...(local !== '' && { localAddress: local }) }
+    const { network } = this.#settings.env
+    const dial = (signal: AbortSignal): Promise<Connection> =>
+      network.dial(address, { ...options, signal })
+    return this.#step(this.#peer.connectTimeoutMs, 'PGR_CONNECT_TIMEOUT', dial, discardConnection)
+  }
+
+  async #startTls(plain: Connection, options: TlsClientOptions): Promise<Connection> {
+    const { network } = this.#settings.env
+    const handshake = (signal: AbortSignal): Promise<Connection> =>
+      network.startTls(plain, options, signal)
+    const limitMs = this.#peer.connectTimeoutMs
+    try {
+      return await this.#step(limitMs, 'PGR_TLS_HANDSHAKE_TIMEOUT', handshake, discardConnection)
+    } catch (error) {
+      plain.destroy()
+      throw error
+    }
+  }
+
+  /** The peer's own choice, else one of the server's addresses of this family, else none. */
+  #localAddress(address: SocketAddress): string {
+    if (address.kind === 'unix') return ''
+    const { env, clientBindToIpv4, clientBindToIpv6 } = this.#settings
+    const choices = isIP(address.host) === 6 ? clientBindToIpv6 : clientBindToIpv4
+    const chosen = choices[Math.floor(env.random.next() * choices.length)]
+    const local = this.#peer.bindTo === '' ? (chosen ?? '') : this.#peer.bindTo
+    if (local !== '' && isIP(local) === 0) {
+      throw new ProxyError('PGR_BIND_FAILED', `bind ${JSON.stringify(local)}: not an IP address`)
+    }
+    return local
+  }
+
+  /**
+   * Runs `work` for at most `limitMs` (0: no limit of its own) and the rest of the total time.
+   * What arrives after that goes to `discard`, so nothing stays open even when `work` is late.
+   */
+  #step<T>(
+    limitMs: number,
+    code: ErrorCode,
+    work: (signal: AbortSignal) => Promise<T>,
+    discard: (late: T) => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const controller = new AbortController()
+      const onAbort = (): void => { stop(this.#signal?.reason) }
+      const remainingMs = this.#remainingMs()
+      const delayMs = Math.min(limitMs > 0 ? limitMs : Infinity, remainingMs)
+      const deadline = this.#settings.env.deadlines.deadline(() => {
+        stop(delayMs === limitMs ? this.#tooSlow(code, limitMs) : this.#tooSlowInAll())
+      })
+      let settled = false
+      const settle = (): boolean => {
+        if (settled) return false
+        settled = true
+        deadline.dispose()
+        this.#signal?.removeEventListener('abort', onAbort)
+        return true
+      }
+      const stop = (reason: unknown): void => {
+        if (!settle()) return
+        controller.abort(reason)
+        reject(reason as Error)
+      }
+      const fail = (error: unknown): void => {
+        if (settle()) reject(error as Error)
+      }
+      if (delayMs <= 0) {
+        fail(this.#tooSlowInAll())
+        return
+      }
+      if (delayMs !== Infinity) deadline.set(delayMs)
+      this.#signal?.addEventListener('abort', onAbort, { once: true })
+      const done = (value: T): void => {
+        if (settle()) resolve(value)
+        else discard(value)
+      }
+      try {
+        work(controller.signal).then(done, fail)
+      } catch (error) {
+        fail(error)
+      }
+    })
+  }
+
+  /** What is left of the total time; `Infinity` when it has no limit. */
+  #remainingMs(): number {
+    const { totalConnectTimeoutMs } = this.#peer
+    if (totalConnectTimeoutMs <= 0) return Infinity
+    return totalConnectTimeoutMs - (this.#settings.env.clock.nowMs() - this.#startedMs)
+  }
+
+  #tooSlow(code: ErrorCode, limitMs: number): ProxyError {
+    const what = code === 'PGR_TLS_HANDSHAKE_TIMEOUT' ? 'TLS' : 'connect'
+    return new ProxyError(code, `${what} ${this.#peer.address}: no answer in ${limitMs} ms`)
+  }
+
+  #tooSlowInAll(): ProxyError {
+    const { address, totalConnectTimeoutMs } = this.#peer
+    const text = `connect ${address}: not ready after ${totalConnectTimeoutMs} ms in all`
+    return new ProxyError('PGR_CONNECT_TIMEOUT', text)
+  }
+}
+
+function discardConnection(late: Connection): void {
+  late.destroy()
+}
+
+function discardAddresses(): void {
+  // Addresses that come too late hold nothing.
+}

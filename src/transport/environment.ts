@@ -1,0 +1,72 @@
+/** `Environment`: time, network and chance, the three things that are not pure, in one place. */
+import type { Clock, DeadlineWheel } from '../time/index.js'
+import type { HostAddress, SocketAddress } from './address.js'
+import type { Connection } from './connection.js'
+import type { TlsClientOptions } from './tls-client-options.js'
+
+/** How to dial. */
+export interface DialOptions {
+  /** Local IP address to connect from, of the same family. Default: the kernel's choice. */
+  readonly localAddress?: string
+  /** Set when TLS follows on this connection. Default: false. */
+  readonly forTls?: boolean
+  /** Gives the attempt up; the promise rejects and nothing stays open. */
+  readonly signal?: AbortSignal
+}
+
+/** How to listen. */
+export interface ListenOptions {
+  /** Pending connections that the kernel keeps. Default: 511. */
+  readonly backlog?: number
+  /** Permission bits of a unix socket's file. Default: 0o666, as Pingora's. */
+  readonly unixMode?: number
+}
+
+/** A socket that accepts connections. */
+export interface Listener {
+  /** Where it listens; the port is the real one when 0 was asked for. */
+  readonly address: SocketAddress
+  /** Stops accepting; connections that stand go on. Resolves when the socket is closed. */
+  close(): Promise<void>
+}
+
+/** Opens and accepts connections and resolves names. */
+export interface Network {
+  /**
+   * Opens a connection. It is paused until its handler is set and `resume` called.
+   * @throws {@link ProxyError} (rejects) `PGR_CONNECT_REFUSED`, `PGR_CONNECT_NO_ROUTE`,
+   * `PGR_CONNECT_FAILED`, `PGR_BIND_FAILED`; the signal's reason when that ended it.
+   */
+  dial(address: SocketAddress, options: DialOptions): Promise<Connection>
+  /**
+   * Starts TLS as a client on a connection made by `dial` with `forTls`; the connection given is
+   * used up. @throws {@link ProxyError} (rejects) `PGR_TLS_HANDSHAKE_FAILED`, `PGR_CERTIFICATE_INVALID`.
+   */
+  startTls(connection: Connection, options: TlsClientOptions, signal?: AbortSignal): Promise<Connection>
+  /**
+   * Listens. `onConnection` gets each connection paused: set its handler, then `resume`.
+   * @throws {@link ProxyError} (rejects) `PGR_LISTEN_FAILED` with the address and the reason.
+   */
+  listen(
+    address: SocketAddress,
+    options: ListenOptions,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener>
+  /** All addresses of a name; an IP address or unix path is returned as it is. @throws `PGR_RESOLVE_FAILED`. */
+  resolve(address: HostAddress): Promise<SocketAddress[]>
+}
+
+/** A source of chance that tests can seed. */
+export interface Random {
+  /** A number from 0 up to, not including, 1. */
+  next(): number
+}
+
+/** Everything that is not pure, handed to each constructor that needs it. */
+export interface Environment {
+  readonly clock: Clock
+  /** The thread's time-outs, driven by `clock`. */
+  readonly deadlines: DeadlineWheel
+  readonly network: Network
+  readonly random: Random
+}

@@ -1,0 +1,281 @@
+/** `NodeConnection`: a connection over a socket of `node:net` or `node:tls`, by their public API. */
+import type { Socket } from 'node:net'
+import type { Connection, ConnectionHandler } from '../connection.js'
+import type { ConnectionDigest } from '../digest.js'
+import type { ReadBuffer } from './read-buffer.js'
+
+/** What a connection needs besides its socket. */
+export interface NodeConnectionParts {
+  readonly digest: ConnectionDigest
+  /** The memory of a socket made with `onread`; `null` where bytes come as 'data' events. */
+  readonly readBuffer: ReadBuffer | null
+  /** Told of what a handler threw; the connection is destroyed by then. */
+  readonly onUncaught: (error: unknown) => void
+  /** The socket that can be reset when `socket` is a TLS layer on top of it. */
+  readonly transport?: Socket
+}
+
+/**
+ * A byte stream over a Node socket that is connected and not reading. An accepted or TLS socket
+ * costs Node one allocation per read; a dialled one reads into its own {@link ReadBuffer}.
+ */
+export class NodeConnection implements Connection {
+  handler: ConnectionHandler = NO_HANDLER
+  bytesRead = 0
+  bytesWritten = 0
+  destroyed = false
+  poolEntry: object | null = null
+  readonly digest: ConnectionDigest
+  readonly #socket: Socket
+  readonly #transport: Socket
+  readonly #readBuffer: ReadBuffer | null
+  readonly #onUncaught: (error: unknown) => void
+  readonly #afterWrite: () => void
+  readonly #listeners: SocketListeners
+  #paused = true
+  #listening = false
+  #corked = false
+  #ended = false
+  #drainWanted = false
+  #endHeld = false
+  #closeHeld = false
+  #error: Error | null = null
+
+  constructor(socket: Socket, parts: NodeConnectionParts) {
+    this.#socket = socket
+    this.#transport = parts.transport ?? socket
+    this.#readBuffer = parts.readBuffer
+    this.#onUncaught = parts.onUncaught
+    this.digest = parts.digest
+    // One function for all writes: a closure for each would be garbage on the hot path.
+    this.#afterWrite = () => {
+      this.#drained()
+    }
+    this.#listeners = {
+      data: (chunk) => {
+        this.receive(chunk, chunk.length)
+      },
+      end: () => {
+        this.#peerEnded()
+      },
+      error: (error) => {
+        this.#failed(error)
+      },
+      close: () => {
+        this.#closed()
+      },
+    }
+    socket.on('error', this.#listeners.error)
+    socket.on('end', this.#listeners.end)
+    socket.on('close', this.#listeners.close)
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(data: string | Uint8Array): boolean {
+    if (this.destroyed || this.#ended) return true
+    if (data.length > 0) {
+      this.bytesWritten += data.length
+      if (typeof data === 'string') this.#socket.write(data, 'latin1', this.#afterWrite)
+      else this.#socket.write(data, this.#afterWrite)
+    }
+    return this.#corked ? !this.#drainWanted : this.#allSent()
+  }
+
+  cork(): void {
+    if (this.#corked || this.destroyed) return
+    this.#corked = true
+    this.#socket.cork()
+  }
+
+  uncork(): boolean {
+    if (!this.#corked) return true
+    this.#corked = false
+    this.#socket.uncork()
+    return this.destroyed || this.#allSent()
+  }
+
+  retain(): void {
+    this.#readBuffer?.renew()
+  }
+
+  pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    if (!this.destroyed) this.#socket.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#endHeld || this.#closeHeld)
+      queueMicrotask(() => {
+        this.#tellHeld()
+      })
+    if (this.destroyed) return
+    if (this.#readBuffer) {
+      // Not `resume()`: that starts the read in a later tick, even when a `pause` came in between.
+      this.#socket.read(0)
+      return
+    }
+    if (!this.#listening) {
+      this.#listening = true
+      this.#socket.on('data', this.#listeners.data)
+    }
+    this.#socket.resume()
+  }
+
+  end(): void {
+    if (this.#ended || this.destroyed) return
+    this.#ended = true
+    this.uncork()
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.#socket.destroy()
+  }
+
+  reset(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    resetSocket(this.#transport, this.pendingBytes > 0, this.digest.peerIp !== '')
+    // A TLS layer goes down with what is below it, but only after its own farewell.
+    if (this.#transport !== this.#socket) this.#socket.destroy()
+  }
+
+  /** Takes bytes from the socket; only for the one who made it with `onread`. */
+  receive(buffer: Buffer, length: number): void {
+    if (this.destroyed) return
+    this.bytesRead += length
+    try {
+      this.handler.onData(buffer, length)
+    } catch (error) {
+      this.#threw(error)
+    }
+  }
+
+  /**
+   * Takes the socket out, to put TLS on top of it: this connection counts as destroyed and tells
+   * its handler nothing more. Whoever takes it listens for its errors.
+   */
+  takeSocket(): Socket {
+    this.destroyed = true
+    this.handler = NO_HANDLER
+    this.#socket.off('end', this.#listeners.end)
+    this.#socket.off('close', this.#listeners.close)
+    return this.#socket
+  }
+
+  #allSent(): boolean {
+    if (this.#socket.writableLength === 0) return true
+    this.#drainWanted = true
+    return false
+  }
+
+  #drained(): void {
+    if (!this.#drainWanted || this.destroyed || this.#socket.writableLength > 0) return
+    this.#drainWanted = false
+    try {
+      this.handler.onDrain()
+    } catch (error) {
+      this.#threw(error)
+    }
+  }
+
+  #peerEnded(): void {
+    if (this.destroyed) return
+    // Node may see the FIN in a read that was under way when we paused.
+    if (this.#paused) {
+      this.#endHeld = true
+      return
+    }
+    try {
+      this.handler.onEnd()
+    } catch (error) {
+      this.#threw(error)
+    }
+  }
+
+  #failed(error: Error): void {
+    this.destroyed = true
+    this.#error = error
+  }
+
+  #closed(): void {
+    this.destroyed = true
+    if (this.handler === NO_HANDLER) this.#closeHeld = true
+    else this.#tellClose()
+  }
+
+  /** What happened while nobody could be told. */
+  #tellHeld(): void {
+    if (this.#paused) return
+    if (this.#endHeld) {
+      this.#endHeld = false
+      this.#peerEnded()
+    }
+    if (this.#closeHeld) {
+      this.#closeHeld = false
+      this.#tellClose()
+    }
+  }
+
+  #tellClose(): void {
+    const handler = this.handler
+    this.handler = NO_HANDLER
+    try {
+      handler.onClose(this.#error)
+    } catch (error) {
+      this.#onUncaught(error)
+    }
+  }
+
+  /** An exception must not escape into Node, where it would end the process. */
+  #threw(error: unknown): void {
+    this.destroy()
+    this.#onUncaught(error)
+  }
+}
+
+interface SocketListeners {
+  readonly data: (chunk: Buffer) => void
+  readonly end: () => void
+  readonly error: (error: Error) => void
+  readonly close: () => void
+}
+
+/**
+ * Sends RST where the socket can; a unix socket has no such thing and is closed. The public call
+ * first waits until all pending bytes are sent and then ends in a FIN, which is what a reset must
+ * not do; the field that it sets makes `destroy` reset at once, and does no harm where unknown.
+ */
+function resetSocket(socket: Socket, hasPending: boolean, isTcp: boolean): void {
+  if (!isTcp) {
+    socket.destroy()
+    return
+  }
+  if (!hasPending) {
+    socket.resetAndDestroy()
+    return
+  }
+  const resettable: { resetAndClosing?: boolean } = socket as { resetAndClosing?: boolean }
+  resettable.resetAndClosing = true
+  socket.destroy()
+}
+
+/** Stands in until an owner sets itself, and after the end. */
+const NO_HANDLER: ConnectionHandler = Object.freeze({
+  onData: ignore,
+  onEnd: ignore,
+  onDrain: ignore,
+  onClose: ignore,
+})
+
+function ignore(): void {
+  // Nobody is there to be told.
+}

@@ -1,0 +1,181 @@
+/** `NodeNetwork`: the real network, by `node:net`, `node:tls` and `node:dns`. */
+import { lookup } from 'node:dns/promises'
+import { connect } from 'node:net'
+import type { Socket, TcpNetConnectOpts } from 'node:net'
+import { ProxyError } from '../../error/index.js'
+import { RealClock } from '../../time/index.js'
+import type { Clock } from '../../time/index.js'
+import { formatAddress } from '../address.js'
+import type { HostAddress, SocketAddress } from '../address.js'
+import type { Connection } from '../connection.js'
+import type { ConnectionDigest } from '../digest.js'
+import type { DialOptions, ListenOptions, Listener, Network } from '../environment.js'
+import type { TlsClientOptions } from '../tls-client-options.js'
+import { NodeConnection } from './node-connection.js'
+import { listenOn } from './node-listener.js'
+import { ReadBuffer } from './read-buffer.js'
+import { dialError, resolveError } from './system-errors.js'
+import { TlsClient } from './tls-client.js'
+
+/** What a {@link NodeNetwork} is made from. */
+export interface NodeNetworkOptions {
+  /** Says when a connection was established. Default: the machine's clock. */
+  readonly clock?: Clock
+  /** Told of what a connection's handler threw. Default: nobody is told. */
+  readonly onUncaught?: (error: unknown) => void
+}
+
+/** Opens, secures and accepts connections through Node's public API. */
+export class NodeNetwork implements Network {
+  /** Told of what a connection's handler threw; the connection is destroyed by then. */
+  onUncaught: (error: unknown) => void
+  readonly #clock: Clock
+  readonly #tls: TlsClient
+  readonly #report = (error: unknown): void => {
+    this.onUncaught(error)
+  }
+
+  constructor({ clock = new RealClock(), onUncaught = ignore }: NodeNetworkOptions = {}) {
+    this.#clock = clock
+    this.onUncaught = onUncaught
+    this.#tls = new TlsClient(clock, this.#report)
+  }
+
+  async dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
+    options.signal?.throwIfAborted()
+    const slot: ReadSlot = { connection: null }
+    // TLS reads through its own layer; an `onread` buffer below it would never be filled.
+    const readBuffer = options.forTls ? null : new ReadBuffer()
+    const socket = openSocket(address, options, readBuffer && onreadOf(readBuffer, slot))
+    return connected(socket, address, options.signal, () => {
+      const digest = this.#dialledDigest(socket, address)
+      slot.connection = new NodeConnection(socket, { digest, readBuffer, onUncaught: this.#report })
+      return slot.connection
+    })
+  }
+
+  startTls(
+    connection: Connection,
+    options: TlsClientOptions,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
+    if (connection instanceof NodeConnection) return this.#tls.start(connection, options, signal)
+    connection.destroy()
+    return Promise.reject(
+      new ProxyError('PGR_INTERNAL', 'TLS was asked for on a foreign connection'),
+    )
+  }
+
+  listen(
+    address: SocketAddress,
+    options: ListenOptions,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const accept = (socket: Socket, digest: ConnectionDigest): void => {
+      const connection = new NodeConnection(socket, {
+        digest,
+        readBuffer: null,
+        onUncaught: this.#report,
+      })
+      try {
+        onConnection(connection)
+      } catch (error) {
+        connection.destroy()
+        this.#report(error)
+      }
+    }
+    return listenOn(address, options, this.#clock, accept)
+  }
+
+  async resolve(address: HostAddress): Promise<SocketAddress[]> {
+    if (address.kind !== 'name') return [address]
+    try {
+      const found = await lookup(address.host, { all: true, verbatim: true })
+      return found.map((entry) => ({ kind: 'ip', host: entry.address, port: address.port }))
+    } catch (cause) {
+      throw resolveError(address.host, cause)
+    }
+  }
+
+  #dialledDigest(socket: Socket, address: SocketAddress): ConnectionDigest {
+    const establishedMs = this.#clock.nowMs()
+    const peerAddress = formatAddress(address)
+    if (address.kind === 'unix') {
+      return { peerAddress, localAddress: 'unix:', peerIp: '', establishedMs, tls: null }
+    }
+    const { localAddress = '', localPort = 0 } = socket
+    const local = formatAddress({ kind: 'ip', host: localAddress, port: localPort })
+    return { peerAddress, localAddress: local, peerIp: address.host, establishedMs, tls: null }
+  }
+}
+
+/** The connection that a socket's reads go to, once there is one. */
+interface ReadSlot {
+  connection: NodeConnection | null
+}
+
+type Onread = NonNullable<TcpNetConnectOpts['onread']>
+
+function onreadOf(readBuffer: ReadBuffer, slot: ReadSlot): Onread {
+  return {
+    buffer: () => readBuffer.next(),
+    callback: (length, buffer) => {
+      slot.connection?.receive(buffer as Buffer, length)
+      return true
+    },
+  }
+}
+
+/** A socket that is connecting and does not read when it is connected. */
+function openSocket(address: SocketAddress, options: DialOptions, onread: Onread | null): Socket {
+  const target =
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+  const local = address.kind === 'ip' &&
+    options.localAddress !== undefined && { localAddress: options.localAddress }
+  try {
+    const reading = onread && { onread }
+    const socket = connect({
+      ...target,
+      ...local,
+      ...reading,
+      noDelay: true,
+      allowHalfOpen: true,
+    } as TcpNetConnectOpts)
+    socket.pause()
+    return socket
+  } catch (cause) {
+    throw dialError(formatAddress(address), cause)
+  }
+}
+
+/** Wraps `socket` once it is connected; when that fails or `signal` fires, nothing stays open. */
+function connected(
+  socket: Socket,
+  address: SocketAddress,
+  signal: AbortSignal | undefined,
+  wrap: () => Connection,
+): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      socket.destroy()
+      reject(signal?.reason as Error)
+    }
+    const onError = (cause: Error): void => {
+      signal?.removeEventListener('abort', onAbort)
+      reject(dialError(formatAddress(address), cause))
+    }
+    socket.once('error', onError)
+    socket.once('connect', () => {
+      signal?.removeEventListener('abort', onAbort)
+      const connection = wrap()
+      // Only now: an error without a listener would end the process.
+      socket.off('error', onError)
+      resolve(connection)
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+function ignore(): void {
+  // Nobody asked to be told.
+}
