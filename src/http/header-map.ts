@@ -1,5 +1,6 @@
 /** The fields of one message: names keep their case, fields keep their order, lookups ignore case. */
 import { ProxyError } from '../error/index.js'
+import { COMMON_FIELD_NAMES } from './common-field-names.js'
 
 /**
  * Header fields as they stand on the wire. Values are latin1: one character per byte, so that
@@ -154,22 +155,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // eslint-disable-next-line no-control-regex -- controls are what it looks for
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-const COMMON: readonly string[] = [
-  'Accept', 'Accept-Charset', 'Accept-Encoding', 'Accept-Language', 'Accept-Ranges', 'Age', 'Allow',
-  'Alt-Svc', 'Authorization', 'Cache-Control', 'Connection', 'Content-Disposition',
-  'Content-Encoding', 'Content-Language', 'Content-Length', 'Content-Location', 'Content-Range',
-  'Content-Security-Policy', 'Content-Type', 'Cookie', 'Date', 'DNT', 'ETag', 'Expect', 'Expires',
-  'Forwarded', 'From', 'Host', 'HTTP2-Settings', 'If-Match', 'If-Modified-Since', 'If-None-Match',
-  'If-Range', 'If-Unmodified-Since', 'Keep-Alive', 'Last-Modified', 'Link', 'Location', 'Origin',
-  'Pragma', 'Priority', 'Proxy-Authenticate', 'Proxy-Authorization', 'Proxy-Connection', 'Range',
-  'Referer', 'Retry-After', 'Sec-Fetch-Dest', 'Sec-Fetch-Mode', 'Sec-Fetch-Site', 'Server',
-  'Set-Cookie', 'Strict-Transport-Security', 'TE', 'Trailer', 'Transfer-Encoding', 'Upgrade',
-  'Upgrade-Insecure-Requests', 'User-Agent', 'Vary', 'Via', 'WWW-Authenticate', 'X-Forwarded-For',
-  'X-Forwarded-Host', 'X-Forwarded-Port', 'X-Forwarded-Proto', 'X-Powered-By', 'X-Real-IP',
-  'X-Request-ID', 'traceparent', 'tracestate',
-]
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
-  COMMON.flatMap((name) => [
+  COMMON_FIELD_NAMES.flatMap((name) => [
     [name, name.toLowerCase()],
     [name.toLowerCase(), name.toLowerCase()],
   ]),

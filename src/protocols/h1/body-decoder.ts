@@ -111,7 +111,8 @@ export class BodyDecoder {
         return
       case 'extension':
         if (byte === CR) this.#state = 'size-lf'
-        else if (++this.#lineBytes > MAX_CHUNK_LINE_BYTES) throw this.#invalid('a chunk line is too long')
+        else if (++this.#lineBytes > MAX_CHUNK_LINE_BYTES)
+          throw this.#invalid('a chunk line is too long')
         else if (IS_VALUE[byte] !== 1) throw this.#invalid('a control in a chunk extension')
         return
       case 'size-lf':
@@ -154,7 +155,12 @@ export class BodyDecoder {
 
   #takeTrailers(buffer: Buffer, from: number, to: number): number {
     // Almost always there are none, and then no reader is made.
-    if (buffer[from] === CR && buffer[from + 1] === LF && from + 1 < to && !this.#trailerReader?.begun) {
+    if (
+      buffer[from] === CR &&
+      buffer[from + 1] === LF &&
+      from + 1 < to &&
+      !this.#trailerReader?.begun
+    ) {
       return this.#endChunked(from + 2)
     }
     const { invalidCode } = this.#codes

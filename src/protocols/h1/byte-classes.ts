@@ -8,7 +8,9 @@ export const COLON = 0x3a
 export const SEMICOLON = 0x3b
 
 /** 1 for bytes of a token (RFC 9110 §5.6.2). */
-export const IS_TOKEN: Uint8Array = table((byte) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(char(byte)))
+export const IS_TOKEN: Uint8Array = table((byte) =>
+  /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(char(byte)),
+)
 
 /** 1 for bytes of a field value: TAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
 export const IS_VALUE: Uint8Array = table((b) => b === TAB || (b >= SP && b !== 0x7f))

@@ -83,7 +83,8 @@ export class HeadFacts {
 
   #noteContentLength(value: string): void {
     // 1*DIGIT and nothing else, once (RFC 9110 §8.6): lists and repeats are where parsers disagree.
-    if (this.contentLength >= 0 || !CONTENT_LENGTH.test(value)) throw this.#invalid('Content-Length')
+    if (this.contentLength >= 0 || !CONTENT_LENGTH.test(value))
+      throw this.#invalid('Content-Length')
     this.contentLength = Number(value)
     if (!Number.isSafeInteger(this.contentLength)) throw this.#invalid('Content-Length')
   }
@@ -94,6 +95,15 @@ export class HeadFacts {
   }
 
   #noteConnection(value: string): void {
+    // Nearly every Connection field is one of these two, as they stand.
+    if (value === 'keep-alive') {
+      this.keepAlive = true
+      return
+    }
+    if (value === 'close') {
+      this.close = true
+      return
+    }
     const parts = value.split(',', MAX_CONNECTION_OPTIONS + 1)
     if (parts.length + (this.#named?.length ?? 0) > MAX_CONNECTION_OPTIONS) {
       throw new ProxyError(this.#invalidCode, 'Connection names too many fields')
@@ -116,6 +126,15 @@ const MAX_CONNECTION_OPTIONS = 128
 /** No leading zeros: legal, but read as octal by some. */
 const CONTENT_LENGTH = /^(0|[1-9]\d{0,15})$/
 const KEPT_THOUGH_NAMED: ReadonlySet<string> = new Set([
-  'host', 'content-length', 'authorization', 'cookie', 'set-cookie', 'content-type',
-  'content-encoding', 'content-range', 'cache-control', 'date', 'location',
+  'host',
+  'content-length',
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'content-type',
+  'content-encoding',
+  'content-range',
+  'cache-control',
+  'date',
+  'location',
 ])

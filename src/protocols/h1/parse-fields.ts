@@ -5,6 +5,7 @@ import { lowerCaseName } from '../../http/index.js'
 import type { HeaderMap } from '../../http/index.js'
 import { COLON, CR, IS_TOKEN, IS_VALUE, LF, SP, TAB } from './byte-classes.js'
 import type { HeadFacts } from './head-facts.js'
+import { hashByte, knownName } from './known-names.js'
 
 /** What {@link parseFields} reads: bytes, and the same bytes as latin1 text. */
 export interface FieldSource {
@@ -36,7 +37,11 @@ export function parseFields(
   for (let count = 0; buffer[at] !== CR; count++) {
     if (count === source.maxFields) throw new ProxyError(source.limitCode)
     const nameStart = at
-    while (IS_TOKEN[buffer[at]!] === 1) at++
+    let hash = 0
+    for (let byte = buffer[at]!; IS_TOKEN[byte] === 1; byte = buffer[at]!) {
+      hash = hashByte(hash, byte)
+      at++
+    }
     // No name: a fold, or a line that starts with something else; blanks before the colon: §5.1.
     if (at === nameStart || buffer[at] !== COLON) throw invalidField(source)
     const nameEnd = at++
@@ -47,9 +52,10 @@ export function parseFields(
     let valueEnd = at
     while (valueEnd > valueStart && isBlank(buffer[valueEnd - 1]!)) valueEnd--
     at += 2
-    const name = text.slice(nameStart - textStart, nameEnd - textStart)
     const value = text.slice(valueStart - textStart, valueEnd - textStart)
-    const key = lowerCaseName(name)
+    const known = knownName(buffer, nameStart, nameEnd, hash)
+    const name = known?.name ?? text.slice(nameStart - textStart, nameEnd - textStart)
+    const key = known?.key ?? lowerCaseName(name)
     if (facts.note(key, value)) headers.appendChecked(name, key, value)
   }
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.

@@ -18,7 +18,14 @@ export function parseTrailers(
 ): HeaderMap | null {
   const text = latin1Text(buffer, start, end)
   const headers = new HeaderMap()
-  const source = { buffer, text, textStart: start, maxFields: MAX_TRAILERS, limitCode: invalidCode, invalidCode }
+  const source = {
+    buffer,
+    text,
+    textStart: start,
+    maxFields: MAX_TRAILERS,
+    limitCode: invalidCode,
+    invalidCode,
+  }
   parseFields(source, start, headers, new HeadFacts(invalidCode))
   for (const name of FORBIDDEN) headers.remove(name)
   return headers.size === 0 ? null : headers
@@ -26,7 +33,25 @@ export function parseTrailers(
 
 const MAX_TRAILERS = 128
 const FORBIDDEN: readonly string[] = [
-  'content-length', 'host', 'expect', 'trailer', 'cache-control', 'max-forwards', 'range',
-  'authorization', 'cookie', 'set-cookie', 'www-authenticate', 'content-encoding', 'content-type',
-  'content-range', 'age', 'date', 'expires', 'location', 'retry-after', 'vary', 'warning',
+  'content-length',
+  'host',
+  'expect',
+  'trailer',
+  'cache-control',
+  'max-forwards',
+  'range',
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'www-authenticate',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'age',
+  'date',
+  'expires',
+  'location',
+  'retry-after',
+  'vary',
+  'warning',
 ]

@@ -150,14 +150,7 @@ describe('the request target (RFC 9112 §3.2)', () => {
     'http:///b',
     'ftp://a/',
   ]
-  for (const target of [
-    ...targets,
-    'http://u@a.test/',
-    'http://a.test:80x/',
-    'http://a b/',
-    '//a',
-  ]) {
-    if (target === '//a' || target.includes(' ')) continue
+  for (const target of [...targets, 'http://u@a.test/', 'http://a.test:80x/']) {
     test(`refuses the target ${target}`, () => {
       refused(`GET ${target} HTTP/1.1\r\nHost: h.test\r\n\r\n`, INVALID)
     })

@@ -72,13 +72,21 @@ export function parseRequestHead(
   while (IS_TARGET[buffer[at]!] === 1) at++
   if (at === targetStart || buffer[at] !== SP) throw invalid('the request line has no target')
   const target = text.slice(targetStart - start, at - start)
-  const lineEnd = text.indexOf('\r\n', at - start)
-  const version = parseVersion(text.slice(at + 1 - start, lineEnd))
+  const versionAt = at + 1 - start
+  const lineEnd = text.indexOf('\r\n', versionAt)
+  const version = parseVersion(text, versionAt, lineEnd)
 
   const headers = new HeaderMap()
   const facts = new HeadFacts(INVALID)
   const limitCode = 'PGR_HEADER_TOO_LARGE'
-  const source = { buffer, text, textStart: start, maxFields: maxHeaders, limitCode, invalidCode: INVALID } as const
+  const source = {
+    buffer,
+    text,
+    textStart: start,
+    maxFields: maxHeaders,
+    limitCode,
+    invalidCode: INVALID,
+  } as const
   parseFields(source, start + lineEnd + 2, headers, facts)
 
   const header = new RequestHeader(method, target, version, headers)
@@ -94,10 +102,10 @@ export function parseRequestHead(
   }
 }
 
-function parseVersion(text: string): HttpVersion {
-  if (text === 'HTTP/1.1') return '1.1'
-  if (text === 'HTTP/1.0') return '1.0'
-  if (/^HTTP\/\d\.\d$/.test(text)) throw new ProxyError('PGR_VERSION_UNSUPPORTED')
+function parseVersion(text: string, from: number, to: number): HttpVersion {
+  if (text.startsWith('HTTP/1.1\r\n', from)) return '1.1'
+  if (text.startsWith('HTTP/1.0\r\n', from)) return '1.0'
+  if (/^HTTP\/\d\.\d$/.test(text.slice(from, to))) throw new ProxyError('PGR_VERSION_UNSUPPORTED')
   throw invalid('the request line does not end with an HTTP version')
 }
 

@@ -47,7 +47,11 @@ export function parseResponseHead(
   const reasonStart = buffer[at] === SP ? at + 1 : at
   at = reasonStart
   while (IS_VALUE[buffer[at]!] === 1) at++
-  if (buffer[at] !== CR || buffer[at + 1] !== LF || (at > reasonStart && buffer[reasonStart - 1] !== SP)) {
+  if (
+    buffer[at] !== CR ||
+    buffer[at + 1] !== LF ||
+    (at > reasonStart && buffer[reasonStart - 1] !== SP)
+  ) {
     throw invalid('the status line is malformed')
   }
   const reason = text.slice(reasonStart - start, at - start)
@@ -55,7 +59,14 @@ export function parseResponseHead(
   const headers = new HeaderMap()
   const facts = new HeadFacts(INVALID)
   const limitCode = 'PGR_RESPONSE_TOO_LARGE'
-  const source = { buffer, text, textStart: start, maxFields: MAX_FIELDS, limitCode, invalidCode: INVALID } as const
+  const source = {
+    buffer,
+    text,
+    textStart: start,
+    maxFields: MAX_FIELDS,
+    limitCode,
+    invalidCode: INVALID,
+  } as const
   parseFields(source, at + 2, headers, facts)
 
   const bodyLength = responseBodyLength(facts, version, method, status)
@@ -64,8 +75,7 @@ export function parseResponseHead(
   return {
     header: new ResponseHeader(status, reason, version, headers),
     bodyLength,
-    keepAlive:
-      bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
+    keepAlive: bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
   }
 }
 

@@ -62,6 +62,7 @@ export function lastChunk(trailers: HeaderMap | null): string {
 
 function framing(bodyLength: BodyLength, connection: ConnectionOption): string {
   const coding = bodyLength === CHUNKED ? 'Transfer-Encoding: chunked\r\n' : ''
-  if (connection === 'close' || bodyLength === UNTIL_CLOSE) return `${coding}Connection: close\r\n\r\n`
+  if (connection === 'close' || bodyLength === UNTIL_CLOSE)
+    return `${coding}Connection: close\r\n\r\n`
   return connection === 'keep-alive' ? `${coding}Connection: keep-alive\r\n\r\n` : `${coding}\r\n`
 }
