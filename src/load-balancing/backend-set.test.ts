@@ -69,7 +69,7 @@ describe('BackendSet', () => {
 
   test('refuses more than 65535 backends', () => {
     function* many(): Generator<Backend> {
-      for (let n = 0; ; n++) yield new Backend(`10.0.${n >> 8 & 255}.${n & 255}:${1 + (n >> 16)}`)
+      for (let n = 0; ; n++) yield new Backend(`10.0.${(n >> 8) & 255}.${n & 255}:${1 + (n >> 16)}`)
     }
     assert.throws(
       () => new BackendSet(many()),

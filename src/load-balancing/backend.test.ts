@@ -16,7 +16,14 @@ describe('Backend', () => {
   })
 
   test('refuses host names and what is no address', () => {
-    for (const address of ['example.com:80', 'localhost:80', '1.1.1.1', '1.1.1.1:0', '::1:80', '']) {
+    for (const address of [
+      'example.com:80',
+      'localhost:80',
+      '1.1.1.1',
+      '1.1.1.1:0',
+      '::1:80',
+      '',
+    ]) {
       assert.throws(() => new Backend(address), hasCode('PGR_ADDRESS_INVALID'), address)
     }
   })
@@ -43,7 +50,7 @@ describe('Backend', () => {
 
   test('shows address and weight', () => {
     const backend = new Backend('1.1.1.1:443')
-    assert.equal(`${backend.toString()}`, 'Backend { addr: 1.1.1.1:443, weight: 1 }')
+    assert.equal(String(backend), 'Backend { addr: 1.1.1.1:443, weight: 1 }')
     assert.equal(inspect({ backend }), '{ backend: Backend { addr: 1.1.1.1:443, weight: 1 } }')
   })
 

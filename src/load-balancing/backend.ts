@@ -30,6 +30,11 @@ export class Backend {
   /** The identity as text: equal for backends with the same address and weight. */
   readonly key: string
 
+  static {
+    // A method with a computed name has no type that a declaration file could be written from.
+    Object.defineProperty(Backend.prototype, inspect.custom, { value: inspectBackend })
+  }
+
   /**
    * @param address an IP address with a port, or `unix:` and a path. Host names are refused, because
    * one name can be many backends: give those to `LoadBalancer.tryFromIter`.
@@ -38,7 +43,10 @@ export class Backend {
   constructor(address: string, options: BackendOptions = {}) {
     const parsed = canonicalAddress(parseSocketAddress(address))
     if (parsed.kind === 'ip' && parsed.port === 0) {
-      throw new ProxyError('PGR_ADDRESS_INVALID', `${formatAddress(parsed)}: a backend needs a port`)
+      throw new ProxyError(
+        'PGR_ADDRESS_INVALID',
+        `${formatAddress(parsed)}: a backend needs a port`,
+      )
     }
     this.address = formatAddress(parsed)
     this.weight = intInRange('weight', options.weight ?? 1, 1, MAX_WEIGHT)
@@ -51,18 +59,19 @@ export class Backend {
   toString(): string {
     return `Backend { addr: ${this.address}, weight: ${this.weight} }`
   }
-
-  /** What `console.log` shows: as `toString`, with the user's data where there is some. */
-  [inspect.custom](_depth: number, options: InspectOptions): string {
-    if (this.ext === NO_EXT) return this.toString()
-    return `Backend { addr: ${this.address}, weight: ${this.weight}, ext: ${inspect(this.ext, options)} }`
-  }
 }
 
 /** Whatever a backend can be made of: a `Backend`, or the same facts with a host name allowed. */
 export interface BackendLike extends BackendOptions {
   /** As for {@link Backend}, or `name:port`, which stands for every address of the name. */
   readonly address: string
+}
+
+/** What `console.log` shows: as `toString`, with the user's data where there is some. */
+function inspectBackend(this: Backend, _depth: number, options: InspectOptions): string {
+  if (this.ext === NO_EXT) return this.toString()
+  const ext = inspect(this.ext, options)
+  return `Backend { addr: ${this.address}, weight: ${this.weight}, ext: ${ext} }`
 }
 
 const MAX_WEIGHT = 65_535

@@ -303,6 +303,9 @@ describe('Backends.runHealthCheck', () => {
     }
     await backends.runHealthCheck()
     assert.equal(readiness(), '-')
-    assert.match(logger.lines.join('\n'), /broken check\nerror onHealthChanged threw: broken callback/)
+    assert.match(
+      logger.lines.join('\n'),
+      /broken check\nerror onHealthChanged threw: broken callback/,
+    )
   })
 })

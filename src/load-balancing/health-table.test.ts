@@ -16,10 +16,16 @@ describe('HealthTable', () => {
   test('is ready only when healthy and enabled', () => {
     const health = new HealthTable(1)
     health.setEnabled(0, false)
-    assert.deepEqual([health.isHealthy(0), health.isEnabled(0), health.isReady(0)], [true, false, false])
+    assert.deepEqual(
+      [health.isHealthy(0), health.isEnabled(0), health.isReady(0)],
+      [true, false, false],
+    )
     health.observe(0, false, 1)
     health.setEnabled(0, true)
-    assert.deepEqual([health.isHealthy(0), health.isEnabled(0), health.isReady(0)], [false, true, false])
+    assert.deepEqual(
+      [health.isHealthy(0), health.isEnabled(0), health.isReady(0)],
+      [false, true, false],
+    )
     health.observe(0, true, 1)
     assert.equal(health.isReady(0), true)
   })
@@ -47,7 +53,7 @@ describe('HealthTable', () => {
         for (const result of results) {
           since.push(result)
           const needed = result ? toHealthy : toUnhealthy
-          const streak = since.length - 1 - since.lastIndexOf(healthy)
+          const streak: number = since.length - 1 - since.lastIndexOf(healthy)
           const flips: boolean = result !== healthy && streak >= needed
           if (flips) {
             healthy = result

@@ -32,9 +32,13 @@ function started(balancer: LoadBalancer) {
   const context: LoadBalancerContext = {
     signal: controller.signal,
     logger,
-    ready: () => void state.ready++,
+    ready: () => {
+      state.ready++
+    },
   }
-  const done = balancer.start(context).then(() => void (state.ended = true))
+  const done = balancer.start(context).then(() => {
+    state.ended = true
+  })
   return { ...state, state, done }
 }
 
@@ -217,6 +221,8 @@ describe('LoadBalancer.start', () => {
     stop()
     await done
     assert.equal(state.ready, 1)
+    // The deadline wheel wakes once more for the last check; after that nothing is left.
+    env.clock.advance(1_100)
     assert.equal(env.clock.pending, 0)
   })
 

@@ -87,7 +87,10 @@ export class LoadBalancer {
     if (list.length === 0) {
       throw new ProxyError('PGR_OPTION_INVALID', 'addresses: at least one is needed')
     }
-    const balancer = new LoadBalancer(new Backends(new StaticDiscovery(list, { env }), { env }), options)
+    const balancer = new LoadBalancer(
+      new Backends(new StaticDiscovery(list, { env }), { env }),
+      options,
+    )
     await balancer.update()
     return balancer
   }

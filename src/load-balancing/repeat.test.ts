@@ -8,6 +8,9 @@ async function passTime(clock: ManualClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     clock.advance(100)
     await settle()
+    // A round that is late already is scheduled for now.
+    clock.advance(0)
+    await settle()
   }
 }
 
@@ -17,10 +20,13 @@ describe('repeat', () => {
     const controller = new AbortController()
     const starts: number[] = []
     const intervalMs = (): number => 1_000
-    const done = repeat({ clock, intervalMs, signal: controller.signal, lastStartMs: 0 }, async () => {
-      starts.push(clock.nowMs())
-      await new Promise<void>((resolve) => clock.schedule(300, resolve))
-    })
+    const done = repeat(
+      { clock, intervalMs, signal: controller.signal, lastStartMs: 0 },
+      async () => {
+        starts.push(clock.nowMs())
+        await new Promise<void>((resolve) => clock.schedule(300, resolve))
+      },
+    )
     await passTime(clock, 3_500)
     assert.deepEqual(starts, [1_000, 2_000, 3_000])
     controller.abort()
@@ -34,12 +40,15 @@ describe('repeat', () => {
     const starts: number[] = []
     let running = 0
     const intervalMs = (): number => 1_000
-    const done = repeat({ clock, intervalMs, signal: controller.signal, lastStartMs: 0 }, async () => {
-      assert.equal(++running, 1)
-      starts.push(clock.nowMs())
-      await new Promise<void>((resolve) => clock.schedule(1_500, resolve))
-      running--
-    })
+    const done = repeat(
+      { clock, intervalMs, signal: controller.signal, lastStartMs: 0 },
+      async () => {
+        assert.equal(++running, 1)
+        starts.push(clock.nowMs())
+        await new Promise<void>((resolve) => clock.schedule(1_500, resolve))
+        running--
+      },
+    )
     await passTime(clock, 4_500)
     assert.deepEqual(starts, [1_000, 2_500, 4_000])
     controller.abort()

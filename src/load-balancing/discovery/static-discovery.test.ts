@@ -55,7 +55,10 @@ describe('StaticDiscovery', () => {
   })
 
   test('refuses what can never be a backend when it is made', () => {
-    assert.throws(() => new StaticDiscovery(['nonsense']), hasCode('PGR_ADDRESS_INVALID', /nonsense/))
+    assert.throws(
+      () => new StaticDiscovery(['nonsense']),
+      hasCode('PGR_ADDRESS_INVALID', /nonsense/),
+    )
     const weightless = [{ address: 'api.test:80', weight: 0 }]
     assert.throws(() => new StaticDiscovery(weightless), hasCode('PGR_OPTION_INVALID', /weight/))
     assert.throws(() => new StaticDiscovery(['api.test:0']), hasCode('PGR_ADDRESS_INVALID', /port/))

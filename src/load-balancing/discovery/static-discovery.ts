@@ -1,7 +1,7 @@
 /** `StaticDiscovery`: a fixed list of addresses, whose host names are looked up at every update. */
 import { ProxyError, toProxyError } from '../../error/index.js'
 import { REAL_ENVIRONMENT, formatAddress, parseHostAddress } from '../../transport/index.js'
-import type { Environment, HostAddress, SocketAddress } from '../../transport/index.js'
+import type { Environment, HostAddress } from '../../transport/index.js'
 import { Backend } from '../backend.js'
 import type { BackendLike, BackendOptions } from '../backend.js'
 import type { DiscoveryResult, ServiceDiscovery } from './service-discovery.js'
@@ -45,12 +45,9 @@ export class StaticDiscovery implements ServiceDiscovery {
   }
 
   async #resolve(name: HostAddress): Promise<string[]> {
-    let addresses: readonly SocketAddress[] = []
-    try {
-      addresses = await this.#env.network.resolve(name)
-    } catch (error) {
+    const addresses = await this.#env.network.resolve(name).catch((error: unknown) => {
       throw toProxyError(error, 'PGR_RESOLVE_FAILED')
-    }
+    })
     if (addresses.length > 0) return addresses.map(formatAddress)
     throw new ProxyError('PGR_RESOLVE_FAILED', `resolve ${formatAddress(name)}: it has no address`)
   }

@@ -57,11 +57,11 @@ describe('TcpHealthCheck', () => {
     const env = scriptedEnvironment()
     assert.equal(await outcome(TcpHealthCheck.tls('one.one.one.one'), env), '')
     assert.equal(env.network.dialOptions[0]?.forTls, true)
-    const [tls] = env.network.tlsOptions
+    const tls = env.network.tlsOptions.at(0)
     assert.equal(tls?.sni, 'one.one.one.one')
-    assert.equal(tls?.verifyName, 'one.one.one.one')
-    assert.equal(tls?.verifyChain, true)
-    assert.equal(tls?.sessionKey, '')
+    assert.equal(tls.verifyName, 'one.one.one.one')
+    assert.equal(tls.verifyChain, true)
+    assert.equal(tls.sessionKey, '')
     assert.equal(env.network.open.size, 0)
   })
 
@@ -86,7 +86,7 @@ describe('TcpHealthCheck', () => {
     assert.equal(await outcome(check, env), '')
     assert.equal(env.network.dialOptions[0]?.localAddress, '10.0.0.9')
     assert.equal(env.network.tlsOptions[0]?.ca, 'PEM')
-    assert.equal(env.network.tlsOptions[0]?.verifyName, '')
+    assert.equal(env.network.tlsOptions[0].verifyName, '')
   })
 
   test('dials nothing when TLS to a unix socket has no name to verify', async () => {
@@ -118,7 +118,11 @@ describe('TcpHealthCheck', () => {
   })
 
   test('refuses numbers out of range', () => {
-    const options = [{ connectTimeoutMs: 0 }, { consecutiveSuccess: 0 }, { consecutiveFailure: 1.5 }]
+    const options = [
+      { connectTimeoutMs: 0 },
+      { consecutiveSuccess: 0 },
+      { consecutiveFailure: 1.5 },
+    ]
     for (const option of options) {
       assert.throws(
         () => new TcpHealthCheck(option),

@@ -16,7 +16,7 @@ export function resolveSelection(selection: SelectionName | BackendSelection): B
   const known = BUILT_IN.find(({ name }) => name === selection)
   if (known) return known
   const names = BUILT_IN.map(({ name }) => name).join(', ')
-  throw new ProxyError('PGR_OPTION_INVALID', `selection: one of ${names}, got ${String(selection)}`)
+  throw new ProxyError('PGR_OPTION_INVALID', `selection: one of ${names}, got ${selection}`)
 }
 
 const BUILT_IN: readonly BackendSelection[] = [new RoundRobin(), new Random()]

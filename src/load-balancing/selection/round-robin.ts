@@ -48,13 +48,19 @@ class RoundRobinSelector implements BackendSelector {
    * Goes on along the turns until one is taken. The turns passed over are used up, like those of a
    * backend that is down: so those who are accepted keep their exact shares.
    */
-  #walk(schedule: WeightedSchedule, maxCandidates: number, accept: (index: number) => boolean): number {
+  #walk(
+    schedule: WeightedSchedule,
+    maxCandidates: number,
+    accept: (index: number) => boolean,
+  ): number {
     const { slots, members } = schedule
     const candidates = Math.min(maxCandidates, members.length)
     if (candidates <= 0) return -1
     const first = this.#position.take()
-    const offered = new Set<number>()
-    for (let step = 0; offered.size < candidates; step++) {
+    const preferred = slots[first % slots.length]!
+    if (accept(preferred)) return preferred
+    const offered = new Set([preferred])
+    for (let step = 1; offered.size < candidates; step++) {
       const index = slots[(first + step) % slots.length]!
       if (offered.has(index)) continue
       offered.add(index)
