@@ -8,7 +8,8 @@ export type SocketAddress =
   | { readonly kind: 'unix'; readonly path: string }
 
 /** A host name or IP address with a port, or a unix path, before names are resolved. */
-export type HostAddress = SocketAddress | { readonly kind: 'name'; readonly host: string; readonly port: number }
+export type HostAddress =
+  SocketAddress | { readonly kind: 'name'; readonly host: string; readonly port: number }
 
 /**
  * Reads `1.2.3.4:80`, `[::1]:80` or `unix:/path`.
@@ -17,7 +18,10 @@ export type HostAddress = SocketAddress | { readonly kind: 'name'; readonly host
 export function parseSocketAddress(text: string): SocketAddress {
   const address = parseHostAddress(text)
   if (address.kind === 'name') {
-    throw new ProxyError('PGR_ADDRESS_INVALID', `${quoted(text)}: an IP address is needed, not a name`)
+    throw new ProxyError(
+      'PGR_ADDRESS_INVALID',
+      `${quoted(text)}: an IP address is needed, not a name`,
+    )
   }
   return address
 }
@@ -42,7 +46,10 @@ export function parseHostAddress(text: string): HostAddress {
     throw new ProxyError('PGR_ADDRESS_INVALID', `${quoted(text)}: not an IPv6 address in brackets`)
   }
   if (hostText.includes(':')) {
-    throw new ProxyError('PGR_ADDRESS_INVALID', `${quoted(text)}: write IPv6 as [${hostText}]:${portText}`)
+    throw new ProxyError(
+      'PGR_ADDRESS_INVALID',
+      `${quoted(text)}: write IPv6 as [${hostText}]:${portText}`,
+    )
   }
   if (isIP(hostText) === 4) return { kind: 'ip', host: hostText, port }
   // A name of digits and dots alone is a mistyped IPv4 address (the top-level label has a letter).
@@ -62,7 +69,10 @@ export function formatAddress(address: HostAddress): string {
 function unixAddress(text: string): SocketAddress {
   const path = text.slice('unix:'.length)
   if (path === '' || path.includes('\0') || Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
-    throw new ProxyError('PGR_ADDRESS_INVALID', `${quoted(text)}: expected a path of 1 to 107 bytes`)
+    throw new ProxyError(
+      'PGR_ADDRESS_INVALID',
+      `${quoted(text)}: expected a path of 1 to 107 bytes`,
+    )
   }
   return { kind: 'unix', path }
 }
@@ -74,4 +84,5 @@ function quoted(text: string): string {
 
 /** `sun_path` of Linux holds 108 bytes, the last of them NUL. */
 const MAX_UNIX_PATH_BYTES = 107
-const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$/
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$/

@@ -108,7 +108,9 @@ export class ConnectAttempt {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const controller = new AbortController()
-      const onAbort = (): void => { stop(this.#signal?.reason) }
+      const onAbort = (): void => {
+        stop(this.#signal?.reason)
+      }
       const remainingMs = this.#remainingMs()
       const delayMs = Math.min(limitMs > 0 ? limitMs : Infinity, remainingMs)
       const deadline = this.#settings.env.deadlines.deadline(() => {

@@ -42,7 +42,11 @@ export interface Network {
    * Starts TLS as a client on a connection made by `dial` with `forTls`; the connection given is
    * used up. @throws {@link ProxyError} (rejects) `PGR_TLS_HANDSHAKE_FAILED`, `PGR_CERTIFICATE_INVALID`.
    */
-  startTls(connection: Connection, options: TlsClientOptions, signal?: AbortSignal): Promise<Connection>
+  startTls(
+    connection: Connection,
+    options: TlsClientOptions,
+    signal?: AbortSignal,
+  ): Promise<Connection>
   /**
    * Listens. `onConnection` gets each connection paused: set its handler, then `resume`.
    * @throws {@link ProxyError} (rejects) `PGR_LISTEN_FAILED` with the address and the reason.

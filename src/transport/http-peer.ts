@@ -89,7 +89,8 @@ export class HttpPeer {
     this.tls = options.tls ?? false
     this.sni = options.sni ?? ''
     this.connectTimeoutMs = options.connectTimeoutMs ?? PEER_DEFAULTS.connectTimeoutMs
-    this.totalConnectTimeoutMs = options.totalConnectTimeoutMs ?? PEER_DEFAULTS.totalConnectTimeoutMs
+    this.totalConnectTimeoutMs =
+      options.totalConnectTimeoutMs ?? PEER_DEFAULTS.totalConnectTimeoutMs
     this.readTimeoutMs = options.readTimeoutMs ?? PEER_DEFAULTS.readTimeoutMs
     this.writeTimeoutMs = options.writeTimeoutMs ?? PEER_DEFAULTS.writeTimeoutMs
     this.idleTimeoutMs = options.idleTimeoutMs ?? PEER_DEFAULTS.idleTimeoutMs
@@ -111,7 +112,9 @@ export class HttpPeer {
     const options = this.#options
     const group = options.groupKey ?? ''
     if (!this.tls) {
-      return group === '' && this.bindTo === '' ? this.address : `${this.address}|${this.bindTo}|${group}`
+      return group === '' && this.bindTo === ''
+        ? this.address
+        : `${this.address}|${this.bindTo}|${group}`
     }
     const verify = `${options.verify ?? true}${options.verifyHostname ?? true}`
     const names = `${this.sni}|${options.alternativeName ?? ''}`
@@ -150,7 +153,9 @@ export class HttpPeer {
   }
 
   toString(): string {
-    return this.tls ? `${this.address} (TLS${this.sni === '' ? '' : `, ${this.sni}`})` : this.address
+    return this.tls
+      ? `${this.address} (TLS${this.sni === '' ? '' : `, ${this.sni}`})`
+      : this.address
   }
 }
 

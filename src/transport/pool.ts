@@ -184,7 +184,9 @@ class PoolEntry implements ConnectionHandler {
   constructor(drop: DropEntry, connection: Connection, deadlines: DeadlineWheel) {
     this.drop = drop
     this.connection = connection
-    this.deadline = deadlines.deadline(() => { drop(this, false) })
+    this.deadline = deadlines.deadline(() => {
+      drop(this, false)
+    })
   }
 
   onData(): void {

@@ -11,8 +11,6 @@ export interface NodeConnectionParts {
   readonly readBuffer: ReadBuffer | null
   /** Told of what a handler threw; the connection is destroyed by then. */
   readonly onUncaught: (error: unknown) => void
-  /** The socket that can be reset when `socket` is a TLS layer on top of it. */
-  readonly transport?: Socket
 }
 
 /**
@@ -27,7 +25,6 @@ export class NodeConnection implements Connection {
   poolEntry: object | null = null
   readonly digest: ConnectionDigest
   readonly #socket: Socket
-  readonly #transport: Socket
   readonly #readBuffer: ReadBuffer | null
   readonly #onUncaught: (error: unknown) => void
   readonly #afterWrite: () => void
@@ -43,7 +40,6 @@ export class NodeConnection implements Connection {
 
   constructor(socket: Socket, parts: NodeConnectionParts) {
     this.#socket = socket
-    this.#transport = parts.transport ?? socket
     this.#readBuffer = parts.readBuffer
     this.#onUncaught = parts.onUncaught
     this.digest = parts.digest
@@ -143,9 +139,7 @@ export class NodeConnection implements Connection {
   reset(): void {
     if (this.destroyed) return
     this.destroyed = true
-    resetSocket(this.#transport, this.pendingBytes > 0, this.digest.peerIp !== '')
-    // A TLS layer goes down with what is below it, but only after its own farewell.
-    if (this.#transport !== this.#socket) this.#socket.destroy()
+    resetSocket(this.#socket, this.digest)
   }
 
   /** Takes bytes from the socket; only for the one who made it with `onread`. */
@@ -250,22 +244,24 @@ interface SocketListeners {
 }
 
 /**
- * Sends RST where the socket can; a unix socket has no such thing and is closed. The public call
- * first waits until all pending bytes are sent and then ends in a FIN, which is what a reset must
- * not do; the field that it sets makes `destroy` reset at once, and does no harm where unknown.
+ * Sends RST where the socket can. A unix socket has no such thing and is closed; so is a TLS one,
+ * since its peer can tell an end without close_notify from an orderly one, and since Node crashes
+ * when the socket below is reset. The public call first waits until all pending bytes are sent and
+ * then ends in a FIN, which is what a reset must not do: the field that it sets makes `destroy`
+ * reset at once, and does no harm where it is unknown.
  */
-function resetSocket(socket: Socket, hasPending: boolean, isTcp: boolean): void {
-  if (!isTcp) {
+function resetSocket(socket: Socket, digest: ConnectionDigest): void {
+  const isPlainTcp = digest.peerIp !== '' && digest.tls === null
+  // While a FIN is on its way libuv refuses to reset, and Node would leave the socket open.
+  const isEnding = socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished
+  if (!isPlainTcp || isEnding) {
     socket.destroy()
-    return
-  }
-  if (!hasPending) {
+  } else if (socket.writableLength === 0) {
     socket.resetAndDestroy()
-    return
+  } else {
+    ;(socket as { resetAndClosing?: boolean }).resetAndClosing = true
+    socket.destroy()
   }
-  const resettable: { resetAndClosing?: boolean } = socket as { resetAndClosing?: boolean }
-  resettable.resetAndClosing = true
-  socket.destroy()
 }
 
 /** Stands in until an owner sets itself, and after the end. */

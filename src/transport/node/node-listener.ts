@@ -9,9 +9,15 @@ import type { SocketAddress } from '../address.js'
 import type { ConnectionDigest } from '../digest.js'
 import type { ListenOptions, Listener } from '../environment.js'
 import { listenError } from './system-errors.js'
+import type { TcpHandle } from './tcp-binding.js'
+import { acceptHandles, endOf } from './tcp-handle-network.js'
 
-/** What is called with every accepted socket; the socket is not reading. */
-export type AcceptSocket = (socket: Socket, digest: ConnectionDigest) => void
+/** What is called with every accepted socket or handle, which is not reading. */
+export interface Accept {
+  readonly socket: (socket: Socket, digest: ConnectionDigest) => void
+  /** `null` where handles are not used. */
+  readonly handle: ((handle: TcpHandle, digest: ConnectionDigest) => void) | null
+}
 
 /**
  * Listens on `address`. A unix socket's file that nobody serves any more is replaced.
@@ -21,15 +27,24 @@ export async function listenOn(
   address: SocketAddress,
   options: ListenOptions,
   clock: Clock,
-  accept: AcceptSocket,
+  accept: Accept,
 ): Promise<Listener> {
   if (address.kind === 'unix') await clearUnixPath(address.path)
   // Half-open: after a client's FIN we decide, not Node, when our direction ends.
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
   const bound = await bind(server, address, options)
   server.on('connection', (socket) => {
-    accept(socket, acceptedDigest(socket, bound, clock.nowMs()))
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket
+    const ends = [[remoteAddress, remotePort], [localAddress, localPort]] as const
+    accept.socket(socket, acceptedDigest(bound, ends, clock.nowMs()))
   })
+  const { handle: acceptHandle } = accept
+  if (acceptHandle !== null && bound.kind === 'ip') {
+    acceptHandles(server, (handle) => {
+      const ends = [endOf(handle, 'getpeername'), endOf(handle, 'getsockname')] as const
+      acceptHandle(handle, acceptedDigest(bound, ends, clock.nowMs()))
+    })
+  }
   return { address: bound, close: () => closeServer(server) }
 }
 
@@ -101,24 +116,26 @@ function closeServer(server: Server): Promise<void> {
 }
 
 function acceptedDigest(
-  socket: Socket,
   bound: SocketAddress,
+  [peer, local]: readonly [End, End],
   establishedMs: number,
 ): ConnectionDigest {
   if (bound.kind === 'unix') {
     const localAddress = formatAddress(bound)
     return { peerAddress: 'unix:', localAddress, peerIp: '', establishedMs, tls: null }
   }
-  const peerIp = plainIp(socket.remoteAddress ?? '')
-  const localIp = plainIp(socket.localAddress ?? '')
+  const peerIp = plainIp(peer[0])
   return {
-    peerAddress: formatAddress({ kind: 'ip', host: peerIp, port: socket.remotePort ?? 0 }),
-    localAddress: formatAddress({ kind: 'ip', host: localIp, port: socket.localPort ?? 0 }),
+    peerAddress: formatAddress({ kind: 'ip', host: peerIp, port: peer[1] }),
+    localAddress: formatAddress({ kind: 'ip', host: plainIp(local[0]), port: local[1] }),
     peerIp,
     establishedMs,
     tls: null,
   }
 }
+
+/** One end of a TCP connection: address and port. */
+type End = readonly [string, number]
 
 /** An IPv4 client of a dual-stack listener is shown, and counted, as what it is. */
 function plainIp(ip: string): string {

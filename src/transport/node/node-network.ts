@@ -13,8 +13,13 @@ import type { DialOptions, ListenOptions, Listener, Network } from '../environme
 import type { TlsClientOptions } from '../tls-client-options.js'
 import { NodeConnection } from './node-connection.js'
 import { listenOn } from './node-listener.js'
+import type { Accept } from './node-listener.js'
 import { ReadBuffer } from './read-buffer.js'
 import { dialError, resolveError } from './system-errors.js'
+import { loadTcpBinding } from './tcp-binding.js'
+import type { TcpBinding } from './tcp-binding.js'
+import { TcpHandleConnection } from './tcp-handle-connection.js'
+import { dialHandle, endOf } from './tcp-handle-network.js'
 import { TlsClient } from './tls-client.js'
 
 /** What a {@link NodeNetwork} is made from. */
@@ -23,6 +28,8 @@ export interface NodeNetworkOptions {
   readonly clock?: Clock
   /** Told of what a connection's handler threw. Default: nobody is told. */
   readonly onUncaught?: (error: unknown) => void
+  /** Whether TCP in the clear goes past `net.Socket` where this Node allows it. Default: true. */
+  readonly usesHandles?: boolean
 }
 
 /** Opens, secures and accepts connections through Node's public API. */
@@ -31,24 +38,35 @@ export class NodeNetwork implements Network {
   onUncaught: (error: unknown) => void
   readonly #clock: Clock
   readonly #tls: TlsClient
+  readonly #binding: TcpBinding | null
   readonly #report = (error: unknown): void => {
     this.onUncaught(error)
   }
 
-  constructor({ clock = new RealClock(), onUncaught = ignore }: NodeNetworkOptions = {}) {
+  constructor(options: NodeNetworkOptions = {}) {
+    const { clock = new RealClock(), onUncaught = ignore, usesHandles = true } = options
     this.#clock = clock
+    this.#binding = usesHandles ? loadTcpBinding() : null
     this.onUncaught = onUncaught
     this.#tls = new TlsClient(clock, this.#report)
   }
 
   async dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
     options.signal?.throwIfAborted()
+    const binding = this.#binding
+    if (binding !== null && address.kind === 'ip' && options.forTls !== true) {
+      const handle = await dialHandle(binding, address, options)
+      const digest = this.#dialledDigest(address, endOf(handle, 'getsockname'))
+      const onUncaught = this.#report
+      return new TcpHandleConnection(handle, binding, { digest, onUncaught, staysLarge: true })
+    }
     const slot: ReadSlot = { connection: null }
     // TLS reads through its own layer; an `onread` buffer below it would never be filled.
     const readBuffer = options.forTls ? null : new ReadBuffer()
     const socket = openSocket(address, options, readBuffer && onreadOf(readBuffer, slot))
     return connected(socket, address, options.signal, () => {
-      const digest = this.#dialledDigest(socket, address)
+      const { localAddress = '', localPort = 0 } = socket
+      const digest = this.#dialledDigest(address, [localAddress, localPort])
       slot.connection = new NodeConnection(socket, { digest, readBuffer, onUncaught: this.#report })
       return slot.connection
     })
@@ -71,18 +89,25 @@ export class NodeNetwork implements Network {
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
-    const accept = (socket: Socket, digest: ConnectionDigest): void => {
-      const connection = new NodeConnection(socket, {
-        digest,
-        readBuffer: null,
-        onUncaught: this.#report,
-      })
+    const onUncaught = this.#report
+    const binding = this.#binding
+    const give = (connection: Connection): void => {
       try {
         onConnection(connection)
       } catch (error) {
         connection.destroy()
-        this.#report(error)
+        onUncaught(error)
       }
+    }
+    const accept: Accept = {
+      socket: (socket, digest) => {
+        give(new NodeConnection(socket, { digest, readBuffer: null, onUncaught }))
+      },
+      handle:
+        binding &&
+        ((handle, digest) => {
+          give(new TcpHandleConnection(handle, binding, { digest, onUncaught, staysLarge: false }))
+        }),
     }
     return listenOn(address, options, this.#clock, accept)
   }
@@ -97,14 +122,16 @@ export class NodeNetwork implements Network {
     }
   }
 
-  #dialledDigest(socket: Socket, address: SocketAddress): ConnectionDigest {
+  #dialledDigest(
+    address: SocketAddress,
+    [localHost, localPort]: readonly [string, number],
+  ): ConnectionDigest {
     const establishedMs = this.#clock.nowMs()
     const peerAddress = formatAddress(address)
     if (address.kind === 'unix') {
       return { peerAddress, localAddress: 'unix:', peerIp: '', establishedMs, tls: null }
     }
-    const { localAddress = '', localPort = 0 } = socket
-    const local = formatAddress({ kind: 'ip', host: localAddress, port: localPort })
+    const local = formatAddress({ kind: 'ip', host: localHost, port: localPort })
     return { peerAddress, localAddress: local, peerIp: address.host, establishedMs, tls: null }
   }
 }

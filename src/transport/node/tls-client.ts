@@ -43,7 +43,7 @@ export class TlsClient {
         const secured = openTls(socket, options, secureContext, session)
         this.#keepSessions(secured, sessionKey)
         handshake.watch(secured, () => {
-          resolve(this.#wrap(secured, socket, plain.digest, options))
+          resolve(this.#wrap(secured, plain.digest, options))
         })
       } catch (error) {
         handshake.fail(error)
@@ -51,15 +51,10 @@ export class TlsClient {
     })
   }
 
-  #wrap(
-    secured: TLSSocket,
-    socket: Socket,
-    plain: ConnectionDigest,
-    options: TlsClientOptions,
-  ): Connection {
+  #wrap(secured: TLSSocket, plain: ConnectionDigest, options: TlsClientOptions): Connection {
     const tls = tlsDigest(secured, options.sni)
     const digest: ConnectionDigest = { ...plain, establishedMs: this.#clock.nowMs(), tls }
-    const parts = { digest, readBuffer: null, onUncaught: this.#onUncaught, transport: socket }
+    const parts = { digest, readBuffer: null, onUncaught: this.#onUncaught }
     return new NodeConnection(secured, parts)
   }
 

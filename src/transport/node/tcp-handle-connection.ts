@@ -1,0 +1,285 @@
+/** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
+import type { Connection, ConnectionHandler } from '../connection.js'
+import type { ConnectionDigest } from '../digest.js'
+import { UV_EOF, statusError } from './tcp-binding.js'
+import type { TcpBinding, TcpHandle, WriteRequest } from './tcp-binding.js'
+
+/** What a connection needs besides its handle. */
+export interface TcpHandleParts {
+  readonly digest: ConnectionDigest
+  /** Told of what a handler threw; the connection is destroyed by then. */
+  readonly onUncaught: (error: unknown) => void
+  /** Whether a read buffer that had to grow stays large: for the few connections to upstreams. */
+  readonly staysLarge: boolean
+}
+
+/**
+ * A byte stream on a connected TCP handle that is not reading. Reads go into one buffer per
+ * connection, small until a read fills it; a write that the kernel takes at once costs no object.
+ */
+export class TcpHandleConnection implements Connection {
+  handler: ConnectionHandler = NO_HANDLER
+  bytesRead = 0
+  bytesWritten = 0
+  destroyed = false
+  poolEntry: object | null = null
+  readonly digest: ConnectionDigest
+  readonly #handle: TcpHandle
+  readonly #binding: TcpBinding
+  readonly #onUncaught: (error: unknown) => void
+  readonly #staysLarge: boolean
+  /** Used again for every write until one of them has to wait. */
+  #request: WriteRequest | null = null
+  #waitingWrites = 0
+  #drainWanted = false
+  #corkedChunks: (string | Uint8Array)[] | null = null
+  #readBuffer: Buffer | null = null
+  #retained = false
+  #reading = false
+  #ended = false
+  #peerEnded = false
+  #endTold = false
+  #error: Error | null = null
+  #closed = false
+
+  constructor(handle: TcpHandle, binding: TcpBinding, parts: TcpHandleParts) {
+    this.#handle = handle
+    this.#binding = binding
+    this.#onUncaught = parts.onUncaught
+    this.#staysLarge = parts.staysLarge
+    this.digest = parts.digest
+    handle.onread = () => this.#onRead()
+  }
+
+  get pendingBytes(): number {
+    return this.#waitingWrites === 0 || this.destroyed ? 0 : this.#handle.writeQueueSize
+  }
+
+  write(data: string | Uint8Array): boolean {
+    if (this.destroyed || this.#ended) return true
+    const { length } = data
+    if (length === 0) return this.#waitingWrites === 0
+    this.bytesWritten += length
+    if (this.#corkedChunks !== null) {
+      this.#corkedChunks.push(data)
+      return this.#waitingWrites === 0
+    }
+    const request = this.#nextRequest()
+    const status =
+      typeof data === 'string'
+        ? this.#handle.writeLatin1String(request, data)
+        : this.#handle.writeBuffer(request, data)
+    return this.#written(request, status, data)
+  }
+
+  cork(): void {
+    this.#corkedChunks ??= []
+  }
+
+  uncork(): boolean {
+    const chunks = this.#corkedChunks
+    this.#corkedChunks = null
+    if (chunks === null || chunks.length === 0 || this.destroyed) return this.#waitingWrites === 0
+    const request = this.#nextRequest()
+    const flat: unknown[] = []
+    for (const chunk of chunks) flat.push(chunk, typeof chunk === 'string' ? 'latin1' : 'buffer')
+    return this.#written(request, this.#handle.writev(request, flat, false), flat)
+  }
+
+  retain(): void {
+    this.#retained = true
+  }
+
+  pause(): void {
+    if (!this.#reading) return
+    this.#reading = false
+    if (!this.destroyed) this.#handle.readStop()
+  }
+
+  resume(): void {
+    if (this.#reading) return
+    this.#reading = true
+    if (this.#peerEnded || this.#closed) {
+      // What happened while nobody could be told; in a later turn, as all other news.
+      queueMicrotask(() => {
+        this.#tellHeld()
+      })
+    }
+    if (this.destroyed || this.#peerEnded) return
+    if (this.#readBuffer === null) {
+      this.#readBuffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
+      this.#handle.useUserBuffer(this.#readBuffer)
+    }
+    this.#handle.readStart()
+  }
+
+  end(): void {
+    if (this.destroyed || this.#ended) return
+    if (this.#corkedChunks !== null) this.uncork()
+    this.#ended = true
+    const request = new this.#binding.ShutdownRequest()
+    request.oncomplete = ignore
+    if (this.#handle.shutdown(request) < 0) this.destroy()
+  }
+
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.#handle.close(() => {
+      this.#onClosed()
+    })
+  }
+
+  reset(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    const onClosed = (): void => {
+      this.#onClosed()
+    }
+    // After a half-close libuv refuses to reset; the peer has then seen our end already.
+    if (this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
+  }
+
+  #nextRequest(): WriteRequest {
+    if (this.#request !== null) return this.#request
+    const request = new this.#binding.WriteRequest()
+    this.#request = request
+    return request
+  }
+
+  /** Takes note of a write. Returns whether the kernel has taken everything. */
+  #written(request: WriteRequest, status: number, data: unknown): boolean {
+    const { state, lastWriteWasAsync } = this.#binding
+    if (status < 0) {
+      this.#fail(status, 'write')
+      return true
+    }
+    if (state[lastWriteWasAsync] === 0) return this.#waitingWrites === 0
+    request.data = data
+    request.oncomplete = (result) => {
+      this.#onWritten(result)
+    }
+    this.#request = null
+    this.#waitingWrites++
+    this.#drainWanted = true
+    return false
+  }
+
+  #onWritten(status: number): void {
+    this.#waitingWrites--
+    if (this.destroyed) return
+    if (status < 0) {
+      this.#fail(status, 'write')
+      return
+    }
+    if (this.#waitingWrites > 0 || !this.#drainWanted) return
+    this.#drainWanted = false
+    try {
+      this.handler.onDrain()
+    } catch (thrown) {
+      this.#threw(thrown)
+    }
+  }
+
+  /** One read. What is returned becomes the memory of the next one. */
+  #onRead(): Buffer | undefined {
+    const length = this.#binding.state[this.#binding.readResult]!
+    if (this.destroyed) return undefined
+    if (length <= 0) {
+      this.#onReadEnd(length)
+      return undefined
+    }
+    const buffer = this.#readBuffer!
+    this.bytesRead += length
+    try {
+      this.handler.onData(buffer, length)
+    } catch (thrown) {
+      this.#threw(thrown)
+      return undefined
+    }
+    return this.#nextReadBuffer(buffer, length)
+  }
+
+  /** A filled buffer says that more is coming: the next read gets a large one, until reads are small again. */
+  #nextReadBuffer(buffer: Buffer, length: number): Buffer | undefined {
+    const isLarge = buffer.length > SMALL_READ_BYTES
+    const wantsLarge =
+      length === buffer.length || (isLarge && (this.#staysLarge || length > SMALL_READ_BYTES))
+    if (!this.#retained && wantsLarge === isLarge) return undefined
+    this.#retained = false
+    this.#readBuffer = Buffer.allocUnsafeSlow(wantsLarge ? LARGE_READ_BYTES : SMALL_READ_BYTES)
+    return this.#readBuffer
+  }
+
+  #onReadEnd(status: number): void {
+    if (status === 0) return
+    if (status !== UV_EOF) {
+      this.#fail(status, 'read')
+      return
+    }
+    this.#peerEnded = true
+    this.#handle.readStop()
+    if (this.#reading) this.#tellEnd()
+  }
+
+  #tellEnd(): void {
+    if (this.#endTold || this.destroyed) return
+    this.#endTold = true
+    try {
+      this.handler.onEnd()
+    } catch (thrown) {
+      this.#threw(thrown)
+    }
+  }
+
+  #fail(status: number, syscall: string): void {
+    this.#error = statusError(status, syscall)
+    this.destroy()
+  }
+
+  #onClosed(): void {
+    this.#closed = true
+    // Whoever sets itself as handler later is told when it reads.
+    if (this.handler !== NO_HANDLER) this.#tellClose()
+  }
+
+  #tellHeld(): void {
+    if (!this.#reading) return
+    if (this.#closed) {
+      if (this.handler !== NO_HANDLER) this.#tellClose()
+    } else if (this.#peerEnded) this.#tellEnd()
+  }
+
+  #tellClose(): void {
+    const { handler } = this
+    this.handler = NO_HANDLER
+    try {
+      handler.onClose(this.#error)
+    } catch (thrown) {
+      this.#onUncaught(thrown)
+    }
+  }
+
+  /** An exception must not escape into Node, where it would end the process. */
+  #threw(thrown: unknown): void {
+    this.destroy()
+    this.#onUncaught(thrown)
+  }
+}
+
+/** Stands in until an owner sets itself, and after the end. */
+const NO_HANDLER: ConnectionHandler = Object.freeze({
+  onData: ignore,
+  onEnd: ignore,
+  onDrain: ignore,
+  onClose: ignore,
+})
+
+function ignore(): void {
+  // Nobody is there to be told.
+}
+
+/** Enough for most heads, and little enough for thousands of idle clients. */
+const SMALL_READ_BYTES = 4 * 1024
+/** What is worth one system call while a body streams. */
+const LARGE_READ_BYTES = 64 * 1024
