@@ -1,0 +1,75 @@
+/** Drives one program for a few seconds: wrk where it is installed, else autocannon from npm. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { outputOf } from './children.js'
+import { LOAD_CORE, findProgram } from './machine.js'
+import type { Scenario } from './scenarios.js'
+
+/** What a load generator saw in one window. */
+export interface LoadResult {
+  /** Responses received whole. */
+  readonly requests: number
+  /** Length of the window. */
+  readonly seconds: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Failed connects, reads and writes, time-outs, and responses other than 2xx and 3xx. */
+  readonly errors: number
+}
+
+export interface LoadGenerator {
+  readonly name: 'wrk' | 'autocannon'
+  /** Loads `port` on the loopback for a whole number of seconds. */
+  run(port: number, scenario: Scenario, seconds: number): Promise<LoadResult>
+}
+
+/** @param directory - where wrk's reporting script is put. */
+export function chooseLoadGenerator(directory: string, programs: string): LoadGenerator {
+  const wrk = findProgram('wrk')
+  return wrk === undefined ? nodeGenerator(programs) : wrkGenerator(wrk, directory)
+}
+
+function wrkGenerator(wrk: string, directory: string): LoadGenerator {
+  const script = join(directory, 'report.lua')
+  writeFileSync(script, WRK_REPORT)
+  return {
+    name: 'wrk',
+    run: async (port, scenario, seconds) => {
+      const header = scenario.closes ? ['-H', 'Connection: close'] : []
+      const load = ['-t1', `-c${scenario.connections}`, `-d${seconds}s`, '--timeout', '5s']
+      const url = `http://127.0.0.1:${port}${scenario.path}`
+      return lastJson(await outputOf(LOAD_CORE, [wrk, ...load, ...header, '-s', script, url]))
+    },
+  }
+}
+
+function nodeGenerator(programs: string): LoadGenerator {
+  return {
+    name: 'autocannon',
+    run: async (port, scenario, seconds) => {
+      const url = `http://127.0.0.1:${port}${scenario.path}`
+      const program = scenario.closes ? 'closing-load.js' : 'autocannon.js'
+      const load = [url, String(scenario.connections), String(seconds)]
+      return lastJson(
+        await outputOf(LOAD_CORE, [process.execPath, join(programs, program), ...load]),
+      )
+    },
+  }
+}
+
+function lastJson(output: string): LoadResult {
+  const line = output.trim().split('\n').at(-1) ?? ''
+  return JSON.parse(line) as LoadResult
+}
+
+// wrk's own text rounds its figures; its script interface gives them whole.
+const WRK_REPORT = `
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"seconds":%.6f,"p50Ms":%.3f,"p99Ms":%.3f,"errors":%d}\\n',
+    summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+`

@@ -1,0 +1,35 @@
+/** The quick start's proxy over plain backends: `node ours.js LISTEN_PORT BACKEND_HOST:PORT …`. */
+import { HttpPeer, LoadBalancer, Opt, Server, TcpHealthCheck } from 'pingora-ts'
+import { backgroundService, httpProxyService } from 'pingora-ts'
+import type { ProxyHttp, RequestHeader, Session } from 'pingora-ts'
+
+class LB implements ProxyHttp<void> {
+  readonly #upstreams: LoadBalancer
+  constructor(upstreams: LoadBalancer) {
+    this.#upstreams = upstreams
+  }
+  newCtx(): void {}
+  upstreamPeer(): HttpPeer | undefined {
+    const upstream = this.#upstreams.select('', 256)
+    return upstream && new HttpPeer(upstream)
+  }
+  upstreamRequestFilter(_session: Session, upstreamRequest: RequestHeader): void {
+    upstreamRequest.insertHeader('Host', 'one.one.one.one')
+  }
+}
+
+const [port = '0', ...backends] = process.argv.slice(2)
+const server = new Server(new Opt())
+await server.bootstrap()
+
+const upstreams = await LoadBalancer.tryFromIter(backends)
+upstreams.setHealthCheck(new TcpHealthCheck())
+upstreams.healthCheckFrequencyMs = 1_000
+const background = backgroundService('health check', upstreams)
+
+const lb = httpProxyService(server.configuration, new LB(upstreams))
+lb.addTcp(`127.0.0.1:${port}`)
+
+server.addService(background)
+server.addService(lb)
+await server.runForever()

@@ -1,0 +1,61 @@
+/** The kinds of load that every program of a run gets. */
+
+/** The name of a scenario as `--scenario` takes it. */
+export type ScenarioName = 'small' | '64k' | '1m' | 'close'
+
+export interface Scenario {
+  readonly name: ScenarioName
+  readonly title: string
+  /** What the backend serves there. */
+  readonly path: string
+  readonly bodyBytes: number
+  /** Connections the load generator keeps busy at once. */
+  readonly connections: number
+  /** Whether each request asks for `Connection: close`. */
+  readonly closes: boolean
+  /** Rounds when `--rounds` does not say. */
+  readonly rounds: number
+}
+
+/** The body of the small scenarios. */
+export const SMALL_BODY = 'hello world\n'
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'small',
+    title: 'small GET, keep-alive, 12-byte body, 64 connections',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 64,
+    closes: false,
+    // The scenario that decides: more rounds, so that its median rests on more than three values.
+    rounds: 5,
+  },
+  {
+    name: '64k',
+    title: '64 KiB body, keep-alive, 32 connections',
+    path: '/64k',
+    bodyBytes: 64 * 1024,
+    connections: 32,
+    closes: false,
+    rounds: 3,
+  },
+  {
+    name: '1m',
+    title: '1 MiB body, keep-alive, 16 connections',
+    path: '/1m',
+    bodyBytes: 1024 * 1024,
+    connections: 16,
+    closes: false,
+    rounds: 3,
+  },
+  {
+    name: 'close',
+    title: 'small GET, Connection: close, 12-byte body, 64 connections',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 64,
+    closes: true,
+    rounds: 3,
+  },
+]

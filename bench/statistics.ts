@@ -1,0 +1,16 @@
+/** The two figures that repeated measurements are reduced to. */
+
+/** The middle value; of an even count, the mean of the two in the middle. NaN for an empty list. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
+}
+
+/** Half the distance between the quartiles, as a share of the median: 0.02 reads as "± 2 %". */
+export function relativeSpread(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const at = (share: number): number => sorted[Math.round((sorted.length - 1) * share)] ?? NaN
+  return (at(0.75) - at(0.25)) / 2 / median(values)
+}
