@@ -1,11 +1,11 @@
 /** A YAML file that remembers where each of its values stands. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
-import type { Document, ParsedNode } from 'yaml'
+import type { Document, LineCounter, ParsedNode } from 'yaml'
 import { ProxyError, describeThrown } from '../error/index.js'
 import { describeValue, formatPath, throwProblems } from './config-problem.js'
 import type { ConfigProblem } from './config-problem.js'
+import { yaml } from './lazy-packages.js'
 
 /** A parsed file: its top-level mapping, and the place of everything in it. */
 export class ConfigDocument {
@@ -28,7 +28,7 @@ export class ConfigDocument {
     this.file = file ?? '<configuration>'
     this.directory = resolve(file === undefined ? '.' : dirname(file))
     if (text.length > MAX_FILE_BYTES) throw tooLarge(this.file)
-    this.#lines = new LineCounter()
+    this.#lines = new (yaml().LineCounter)()
     this.#document = parseSyntax(text, this.file, this.#lines)
     const problems = [...this.#document.errors, ...this.#document.warnings].map((error) =>
       this.#problemAt(error.pos[0], error.message),
@@ -54,7 +54,11 @@ export class ConfigDocument {
    * A problem at the value of `path`, or at the nearest mapping or list around it that exists.
    * @param at `key` points at the last key instead of its value.
    */
-  problem(path: readonly PropertyKey[], text: string, at: 'key' | 'value' = 'value'): ConfigProblem {
+  problem(
+    path: readonly PropertyKey[],
+    text: string,
+    at: 'key' | 'value' = 'value',
+  ): ConfigProblem {
     const where = formatPath(path)
     return this.#problemAt(this.#offsetOf(path, at), where === '' ? text : `${where}: ${text}`)
   }
@@ -65,13 +69,16 @@ export class ConfigDocument {
   }
 
   #offsetOf(path: readonly PropertyKey[], at: 'key' | 'value'): number {
+    const { isAlias, isMap, isScalar, isSeq } = yaml()
     let node: ParsedNode | null = this.#document.contents
     let offset = node?.range[0] ?? 0
     for (const [depth, part] of path.entries()) {
       // Aliases are followed, so that the place is where the value is written.
       if (isAlias(node)) node = (node.resolve(this.#document) as ParsedNode | undefined) ?? null
       if (isMap<ParsedNode, ParsedNode | null>(node)) {
-        const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(part))
+        const pair = node.items.find(
+          ({ key }) => isScalar(key) && String(key.value) === String(part),
+        )
         if (!pair) return offset
         if (at === 'key' && depth === path.length - 1) return pair.key.range[0]
         node = pair.value
@@ -98,7 +105,7 @@ export class ConfigDocument {
 
 function parseSyntax(text: string, file: string, lineCounter: LineCounter): Document.Parsed {
   try {
-    return parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2' })
+    return yaml().parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2' })
   } catch (thrown) {
     // The parser recurses, so thousands of nested brackets end in a stack overflow.
     throw new ProxyError('PGR_CONFIGURATION_INVALID', `${file}:1:1: ${describeThrown(thrown)}`, {
@@ -132,7 +139,9 @@ function readText(path: string): string {
       closeSync(descriptor)
     }
   } catch (thrown) {
-    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${path}: ${readFailure(thrown)}`, { cause: thrown })
+    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${path}: ${readFailure(thrown)}`, {
+      cause: thrown,
+    })
   }
   if (length > MAX_FILE_BYTES) throw tooLarge(path)
   try {
@@ -150,7 +159,10 @@ export function readFailure(thrown: unknown): string {
 }
 
 function tooLarge(file: string): ProxyError {
-  return new ProxyError('PGR_CONFIGURATION_INVALID', `${file}: larger than 1 MiB; too large for a configuration`)
+  return new ProxyError(
+    'PGR_CONFIGURATION_INVALID',
+    `${file}: larger than 1 MiB; too large for a configuration`,
+  )
 }
 
 const MAX_FILE_BYTES = 1024 * 1024

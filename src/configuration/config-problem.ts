@@ -1,4 +1,5 @@
 /** Problems of a configuration file: where, what is wrong, and what would be right. */
+import { inspect } from 'node:util'
 import { ProxyError } from '../error/index.js'
 
 /** One problem at one place. */
@@ -30,7 +31,7 @@ export function describeValue(value: unknown): string {
   if (value === undefined || value === null) return 'nothing'
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'a mapping'
-  const text = typeof value === 'string' ? value : String(value as number | boolean | bigint)
+  const text = typeof value === 'string' ? value : inspect(value)
   const short = text.length > MAX_VALUE_LETTERS ? `${text.slice(0, MAX_VALUE_LETTERS)}…` : text
   return typeof value === 'string' ? JSON.stringify(short) : short
 }

@@ -1,7 +1,8 @@
 /** Zod types for the fields of configuration files; each says in its error what would be right. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { ProxyError } from '../error/index.js'
 import { describeValue } from './config-problem.js'
+import { zod } from './lazy-packages.js'
 import { parseDurationMs, parseSizeBytes } from './units.js'
 
 /**
@@ -10,12 +11,16 @@ import { parseDurationMs, parseSizeBytes } from './units.js'
  * @param expected what would be right, such as `an integer from 1 to 10`.
  */
 export function field<T>(expected: string, read: (value: unknown) => T | undefined): z.ZodType<T> {
+  const z = zod()
   return z.unknown().transform((value, context): T => {
     let message: string
     try {
       const result = read(value)
       if (result !== undefined) return result
-      message = value === undefined ? `missing; expected ${expected}` : `got ${describeValue(value)}; expected ${expected}`
+      message =
+        value === undefined
+          ? `missing; expected ${expected}`
+          : `got ${describeValue(value)}; expected ${expected}`
     } catch (thrown) {
       if (!(thrown instanceof ProxyError)) throw thrown
       message = thrown.message
@@ -58,7 +63,8 @@ export function secondsField(minSeconds: number = 0): z.ZodType<number> {
   return field(`seconds as a number from ${minSeconds}, or a duration such as 30s`, (value) => {
     const ms = typeof value === 'string' ? parseDurationMs(value) : undefined
     const seconds = ms === undefined ? value : ms / 1000
-    const fits = typeof seconds === 'number' && seconds >= minSeconds && seconds * 1000 <= MAX_DURATION_MS
+    const fits =
+      typeof seconds === 'number' && seconds >= minSeconds && seconds * 1000 <= MAX_DURATION_MS
     return fits ? seconds : undefined
   })
 }
@@ -67,21 +73,25 @@ export function secondsField(minSeconds: number = 0): z.ZodType<number> {
 export function sizeField(minBytes: number = 0): z.ZodType<number> {
   return field('a size such as 64kb, 10mb or a number of bytes', (value) => {
     const bytes = typeof value === 'string' ? parseSizeBytes(value) : value
-    return typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= minBytes ? bytes : undefined
+    return typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= minBytes
+      ? bytes
+      : undefined
   })
 }
 
 /**
  * One of a few words.
- * @param later words that the product will know and does not yet.
+ * @param later words, or numbers as text, that the product will know and does not yet.
  */
 export function choiceField<T extends string>(
   words: readonly T[],
   later: readonly string[] = [],
 ): z.ZodType<T> {
-  const expected = `one of ${words.join(', ')}`
-  return field(words.length === 1 ? words[0]! : expected, (value) => {
-    if (later.includes(value as string)) throw notAvailable(`${describeValue(value)}: not available yet; expected ${expected}`)
+  const expected = words.length === 1 ? words[0]! : `one of ${words.join(', ')}`
+  return field(expected, (value) => {
+    if (later.some((word) => word === value || word === describeValue(value))) {
+      throw notAvailable(`${describeValue(value)}: not available yet; expected ${expected}`)
+    }
     return words.find((word) => word === value)
   })
 }
@@ -89,7 +99,9 @@ export function choiceField<T extends string>(
 /** A switch of which only one position exists today. */
 export function fixedField(fixed: boolean): z.ZodType<boolean> {
   return field(String(fixed), (value) => {
-    if (value === !fixed) throw notAvailable(`${String(value)}: not available yet; expected ${String(fixed)}`)
+    if (value === !fixed) {
+      throw notAvailable(`${String(value)}: not available yet; expected ${String(fixed)}`)
+    }
     return value === fixed ? fixed : undefined
   })
 }

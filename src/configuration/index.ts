@@ -14,7 +14,8 @@ export {
   sizeField,
   textField,
 } from './field-schemas.js'
+export { zod } from './lazy-packages.js'
 export { readCertificates, readPrivateKey } from './pem-file.js'
 export { nearestName } from './nearest-name.js'
 export { parseDurationMs, parseSizeBytes } from './units.js'
-export { unknownKeyText, validateDocument, validateValue } from './validate-document.js'
+export { validateDocument, validateValue } from './validate-document.js'

@@ -27,7 +27,9 @@ export function readCertificates(path: string): string {
  */
 export function readPrivateKey(path: string, certificates: string): string {
   const text = readPem(path)
-  const key = parse(`${path}: not a private key in PEM without passphrase`, () => createPrivateKey(text))
+  const key = parse(`${path}: not a private key in PEM without passphrase`, () =>
+    createPrivateKey(text),
+  )
   const leaf = new X509Certificate(certificates)
   if (!leaf.checkPrivateKey(key)) throw invalid(`${path}: does not belong to the certificate`)
   return text
@@ -35,11 +37,14 @@ export function readPrivateKey(path: string, certificates: string): string {
 
 function readPem(path: string): string {
   try {
-    if (statSync(path).size > MAX_PEM_BYTES) throw invalid(`${path}: larger than 4 MiB; too large for PEM`)
+    if (statSync(path).size > MAX_PEM_BYTES)
+      throw invalid(`${path}: larger than 4 MiB; too large for PEM`)
     return readFileSync(path, 'latin1')
   } catch (thrown) {
     if (thrown instanceof ProxyError) throw thrown
-    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${path} ${readFailure(thrown)}`, { cause: thrown })
+    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${path} ${readFailure(thrown)}`, {
+      cause: thrown,
+    })
   }
 }
 
@@ -47,7 +52,9 @@ function parse<T>(complaint: string, read: () => T): T {
   try {
     return read()
   } catch (thrown) {
-    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${complaint}: ${describeThrown(thrown)}`, { cause: thrown })
+    throw new ProxyError('PGR_CONFIGURATION_INVALID', `${complaint}: ${describeThrown(thrown)}`, {
+      cause: thrown,
+    })
   }
 }
 

@@ -28,7 +28,9 @@ const SCHEMA = z.strictObject({
   h2c: fixedField(false).optional(),
   admin: notYetField(),
   balance: choiceField(['round_robin', 'random'], ['peak_ewma']).optional(),
-  listeners: z.array(z.strictObject({ address: textField('HOST:PORT'), fast: booleanField().optional() })).optional(),
+  listeners: z
+    .array(z.strictObject({ address: textField('HOST:PORT'), fast: booleanField().optional() }))
+    .optional(),
   upstreams: z.record(z.string(), z.strictObject({ every: durationField(1) })).optional(),
 })
 
@@ -63,24 +65,48 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     'listeners:\n  - adress: x\n',
     'c.yaml:2:5: listeners[0].address: missing; expected HOST:PORT\nc.yaml:2:5: listeners[0].adress: unknown key; did you mean address?',
   ],
-  ['listeners:\n  - { address: a, zzz: 1 }', 'c.yaml:2:19: listeners[0].zzz: unknown key; known are address, fast'],
+  [
+    'listeners:\n  - { address: a, zzz: 1 }',
+    'c.yaml:2:19: listeners[0].zzz: unknown key; known are address, fast',
+  ],
   ['listeners: 5', 'c.yaml:1:12: listeners: got 5; expected a list'],
   ['listeners: [5]', 'c.yaml:1:13: listeners[0]: got 5; expected a mapping'],
   ['listeners: [{ address: 5 }]', 'c.yaml:1:24: listeners[0].address: got 5; expected HOST:PORT'],
-  ['listeners: [{ address: a, fast: yes }]', 'c.yaml:1:33: listeners[0].fast: got "yes"; expected true or false'],
-  ['upstreams: { "a b": { every: 5 } }', 'c.yaml:1:30: upstreams."a b".every: got 5; expected a duration with its unit of at least 1ms, such as 1s, 500ms or 2m'],
-  ['upstreams: { a: {} }', 'c.yaml:1:17: upstreams.a.every: missing; expected a duration with its unit of at least 1ms, such as 1s, 500ms or 2m'],
+  [
+    'listeners: [{ address: a, fast: yes }]',
+    'c.yaml:1:33: listeners[0].fast: got "yes"; expected true or false',
+  ],
+  [
+    'upstreams: { "a b": { every: 5 } }',
+    'c.yaml:1:30: upstreams."a b".every: got 5; expected a duration with its unit of at least 1ms, such as 1s, 500ms or 2m',
+  ],
+  [
+    'upstreams: { a: {} }',
+    'c.yaml:1:17: upstreams.a.every: missing; expected a duration with its unit of at least 1ms, such as 1s, 500ms or 2m',
+  ],
   ['upstreams: { a: }', 'c.yaml:1:17: upstreams.a: got nothing; expected a mapping'],
-  ['balance: peak_ewma', 'c.yaml:1:10: balance: "peak_ewma": not available yet; expected one of round_robin, random'],
+  [
+    'balance: peak_ewma',
+    'c.yaml:1:10: balance: "peak_ewma": not available yet; expected one of round_robin, random',
+  ],
   ['balance: rr', 'c.yaml:1:10: balance: got "rr"; expected one of round_robin, random'],
   ['h2c: true', 'c.yaml:1:6: h2c: true: not available yet; expected false'],
   ['admin: { address: 127.0.0.1:1 }', 'c.yaml:1:8: admin: not available yet; leave it out'],
-  ['grace_seconds: -1', 'c.yaml:1:16: grace_seconds: got -1; expected seconds as a number from 0, or a duration such as 30s'],
-  ['body: 1parsec', 'c.yaml:1:7: body: got "1parsec"; expected a size such as 64kb, 10mb or a number of bytes'],
+  [
+    'grace_seconds: -1',
+    'c.yaml:1:16: grace_seconds: got -1; expected seconds as a number from 0, or a duration such as 30s',
+  ],
+  [
+    'body: 1parsec',
+    'c.yaml:1:7: body: got "1parsec"; expected a size such as 64kb, 10mb or a number of bytes',
+  ],
   ['- a\n- b', 'c.yaml:1:1: got a list; expected a mapping of keys'],
   ['just text', 'c.yaml:1:1: got "just text"; expected a mapping of keys'],
   ['threads: 1\nthreads: 2', 'c.yaml:2:1: Map keys must be unique'],
-  ['a: &a { b: 1 }\nthreads: *a', 'c.yaml:1:1: a: unknown key; known are threads, grace_seconds, body, h2c, admin, balance, listeners, upstreams\nc.yaml:2:10: threads: got a mapping; expected an integer from 1 to 64'],
+  [
+    'a: &a { b: 1 }\nthreads: *a',
+    'c.yaml:1:1: a: unknown key; known are threads, grace_seconds, body, h2c, admin, balance, listeners, upstreams\nc.yaml:2:10: threads: got a mapping; expected an integer from 1 to 64',
+  ],
 ]
 
 describe('configuration', () => {
@@ -134,12 +160,15 @@ describe('configuration', () => {
       rmSync(directory, { recursive: true })
     })
     const refused = (path: string, expected: RegExp): void => {
-      assert.throws(() => ConfigDocument.load(path), (error) => {
-        assert.ok(error instanceof ProxyError)
-        assert.equal(error.code, 'PGR_CONFIGURATION_INVALID')
-        assert.match(error.message, expected)
-        return true
-      })
+      assert.throws(
+        () => ConfigDocument.load(path),
+        (error) => {
+          assert.ok(error instanceof ProxyError)
+          assert.equal(error.code, 'PGR_CONFIGURATION_INVALID')
+          assert.match(error.message, expected)
+          return true
+        },
+      )
     }
     refused(join(directory, 'no.yaml'), /no\.yaml: cannot be read: no such file$/)
     refused(directory, /cannot be read: it is a directory$/)

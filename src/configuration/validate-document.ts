@@ -1,8 +1,9 @@
 /** Checks a document against a schema and turns what zod finds into problems with places. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { ConfigDocument } from './config-document.js'
 import { describeValue, formatPath } from './config-problem.js'
 import type { ConfigProblem } from './config-problem.js'
+import { zod } from './lazy-packages.js'
 import { nearestName } from './nearest-name.js'
 
 /**
@@ -30,13 +31,21 @@ export function validateDocument<T>(
 }
 
 /** What to say of plain data that has no document, such as options given in code. */
-export function validateValue<T>(value: unknown, schema: z.ZodType<T>, problems: string[]): T | undefined {
+export function validateValue<T>(
+  value: unknown,
+  schema: z.ZodType<T>,
+  problems: string[],
+): T | undefined {
   const result = schema.safeParse(value, { error: describeIssue })
   if (result.success) return result.data
   for (const issue of result.error.issues) {
     if (issue.code === 'unrecognized_keys') {
       const known = issue.message.split(' ')
-      problems.push(...issue.keys.map((key) => `${formatPath([...issue.path, key])}: ${unknownKeyText(key, known)}`))
+      problems.push(
+        ...issue.keys.map(
+          (key) => `${formatPath([...issue.path, key])}: ${unknownKeyText(key, known)}`,
+        ),
+      )
     } else {
       problems.push(`${formatPath(issue.path)}: ${issue.message}`)
     }
@@ -64,7 +73,7 @@ function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
  * been right, and its message is the only thing that it carries out of zod.
  */
 function knownKeys(schema: unknown): string {
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape).join(' ') : ''
+  return schema instanceof zod().ZodObject ? Object.keys(schema.shape).join(' ') : ''
 }
 
 const EXPECTED: ReadonlyMap<string, string> = new Map([

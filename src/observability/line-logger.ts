@@ -71,5 +71,5 @@ function escapeControls(text: string): string {
 }
 
 // Terminals act on C0, DEL and C1 characters; a line feed would forge an entry.
-// eslint-disable-next-line no-control-regex -- finding control characters is the purpose
+
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g

@@ -61,6 +61,9 @@ export class GenBackgroundService<T extends BackgroundService> implements Servic
 }
 
 /** Makes a service of a task; `task` of the result is the task given. */
-export function backgroundService<T extends BackgroundService>(name: string, task: T): GenBackgroundService<T> {
+export function backgroundService<T extends BackgroundService>(
+  name: string,
+  task: T,
+): GenBackgroundService<T> {
   return new GenBackgroundService(name, task)
 }

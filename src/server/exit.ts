@@ -15,8 +15,11 @@ export function exitWithUsage(problem: string, usage: string): never {
 
 /** Problems of a file start with its name, line and column, as editors and people expect. */
 function failureText(thrown: unknown): string {
-  if (thrown instanceof ProxyError && thrown.code === 'PGR_CONFIGURATION_INVALID') return thrown.message
+  if (thrown instanceof ProxyError && thrown.code === 'PGR_CONFIGURATION_INVALID')
+    return thrown.message
   if (thrown instanceof ProxyError) return `error: ${thrown.message}`
   // Anything else is a fault of the program, and its author needs the stack.
-  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : `error: ${describeThrown(thrown)}`
+  return thrown instanceof Error
+    ? (thrown.stack ?? thrown.message)
+    : `error: ${describeThrown(thrown)}`
 }

@@ -2,4 +2,3 @@
 export { exitWithFailure, exitWithUsage } from './exit.js'
 export { COMMON_FLAGS, COMMON_HELP, COMMON_USAGE, optOf, usageProblem } from './opt.js'
 export type { CommonFlagValues } from './opt.js'
-export { SERVER_KEY_NAMES } from './server-keys.js'

@@ -59,7 +59,10 @@ export class Opt {
 export function optOf(flags: CommonFlagValues): Opt {
   if (flags.daemon) throw new Error('-d, --daemon: not available yet')
   if (flags.upgrade) throw new Error('-u, --upgrade: not available yet')
-  return new Opt({ ...(flags.conf !== undefined && { conf: flags.conf }), test: flags.test ?? false }, true)
+  return new Opt(
+    { ...(flags.conf !== undefined && { conf: flags.conf }), test: flags.test ?? false },
+    true,
+  )
 }
 
 /** What `parseArgs` complains of, without its advice about unusual arguments. */

@@ -13,9 +13,24 @@ export type FatalPolicy = 'continue' | 'exit'
  */
 export function handlePassiveSignals(logger: Logger): () => void {
   return listen([
-    ['SIGHUP', () => { logger.warn('SIGHUP ignored: reloading the configuration is not available yet') }],
-    ['SIGQUIT', () => { logger.warn('SIGQUIT ignored: the graceful upgrade is not available yet') }],
-    ['SIGUSR1', () => { logger.warn('SIGUSR1 ignored: there is no log file to open anew') }],
+    [
+      'SIGHUP',
+      () => {
+        logger.warn('SIGHUP ignored: reloading the configuration is not available yet')
+      },
+    ],
+    [
+      'SIGQUIT',
+      () => {
+        logger.warn('SIGQUIT ignored: the graceful upgrade is not available yet')
+      },
+    ],
+    [
+      'SIGUSR1',
+      () => {
+        logger.warn('SIGUSR1 ignored: there is no log file to open anew')
+      },
+    ],
   ])
 }
 
@@ -25,8 +40,18 @@ export function handlePassiveSignals(logger: Logger): () => void {
  */
 export function handleStopSignals(request: (kind: StopKind) => void): () => void {
   return listen([
-    ['SIGTERM', () => { request('graceful') }],
-    ['SIGINT', () => { request('immediate') }],
+    [
+      'SIGTERM',
+      () => {
+        request('graceful')
+      },
+    ],
+    [
+      'SIGINT',
+      () => {
+        request('immediate')
+      },
+    ],
   ])
 }
 
@@ -35,7 +60,11 @@ export function handleStopSignals(request: (kind: StopKind) => void): () => void
  * faulty request must not end all others.
  * @returns takes the handlers away again.
  */
-export function handleUncaught(logger: Logger, counters: Counters, policy: FatalPolicy): () => void {
+export function handleUncaught(
+  logger: Logger,
+  counters: Counters,
+  policy: FatalPolicy,
+): () => void {
   const report = (kind: string, thrown: unknown): void => {
     counters.add('uncaughtErrors')
     const stack = thrown instanceof Error ? thrown.stack : undefined
@@ -43,8 +72,18 @@ export function handleUncaught(logger: Logger, counters: Counters, policy: Fatal
     if (policy === 'exit') process.exit(1)
   }
   return listen([
-    ['uncaughtException', (thrown) => { report('uncaught exception', thrown) }],
-    ['unhandledRejection', (thrown) => { report('unhandled rejection', thrown) }],
+    [
+      'uncaughtException',
+      (thrown) => {
+        report('uncaught exception', thrown)
+      },
+    ],
+    [
+      'unhandledRejection',
+      (thrown) => {
+        report('unhandled rejection', thrown)
+      },
+    ],
   ])
 }
 

@@ -95,7 +95,12 @@ describe('runServices', () => {
 
   test('a graceful stop ends with the grace period at the latest', async () => {
     const { clock, context, diary, service, stop } = setUp({ gracePeriodSeconds: 5 })
-    const run = runServices([service('proxy', { stop: () => NEVER })], context, stop, () => undefined)
+    const run = runServices(
+      [service('proxy', { stop: () => NEVER })],
+      context,
+      stop,
+      () => undefined,
+    )
     await settle()
     stop.request('graceful')
     await settle()
@@ -113,7 +118,12 @@ describe('runServices', () => {
 
   test('a second request to stop ends the grace period', async () => {
     const { clock, context, diary, service, stop } = setUp()
-    const run = runServices([service('proxy', { stop: () => NEVER })], context, stop, () => undefined)
+    const run = runServices(
+      [service('proxy', { stop: () => NEVER })],
+      context,
+      stop,
+      () => undefined,
+    )
     await settle()
     stop.request('graceful')
     await settle()
@@ -138,7 +148,10 @@ describe('runServices', () => {
     const { context, diary, service, stop } = setUp()
     const broken = service('b', { start: () => Promise.reject(new Error('port taken')) })
     const services = [service('a'), broken, service('c')]
-    await assert.rejects(runServices(services, context, stop, () => undefined), /port taken/)
+    await assert.rejects(
+      runServices(services, context, stop, () => undefined),
+      /port taken/,
+    )
     assert.deepEqual(diary, ['a starts', 'a ends', 'b ends', 'c ends'])
   })
 
@@ -179,7 +192,13 @@ describe('runServices', () => {
   test('a background task is told to end by its signal, and its end is waited for', async () => {
     const { context, diary, stop } = setUp()
     const task = {
-      start: async ({ signal, ready }: { signal: AbortSignal; ready: () => void }): Promise<void> => {
+      start: async ({
+        signal,
+        ready,
+      }: {
+        signal: AbortSignal
+        ready: () => void
+      }): Promise<void> => {
         ready()
         await new Promise((resolve) => {
           signal.addEventListener('abort', resolve)

@@ -56,8 +56,9 @@ async function stopGracefully(
 ): Promise<void> {
   const { configuration, env, logger } = context
   const graceMs = configuration.gracePeriodSeconds * 1000
-  logger.info(`stopping: work in flight has ${configuration.gracePeriodSeconds} s to end`)
   const ended = stopServices(services, context)
+  // Said only now, when no listener takes connections any more.
+  logger.info(`stopping: work in flight has ${configuration.gracePeriodSeconds} s to end`)
   if (!(await settlesWithin(Promise.race([ended, stop.urgent]), graceMs, env.clock))) {
     logger.warn('the grace period is over: what is still in flight is cut')
   }
@@ -69,7 +70,8 @@ async function stopServices(services: readonly Service[], context: ServiceContex
   for (const group of [later, first]) {
     const results = await Promise.allSettled(group.map(async (service) => service.stop()))
     for (const result of results) {
-      if (result.status === 'rejected') context.logger.error(`stopping: ${describeThrown(result.reason)}`)
+      if (result.status === 'rejected')
+        context.logger.error(`stopping: ${describeThrown(result.reason)}`)
     }
   }
 }
@@ -91,7 +93,11 @@ function inOrder(services: readonly Service[]): { first: Service[]; later: Servi
 }
 
 /** Whether `promise` settles in time; its rejection is the caller's. */
-async function settlesWithin(promise: Promise<unknown>, maxMs: number, clock: Clock): Promise<boolean> {
+async function settlesWithin(
+  promise: Promise<unknown>,
+  maxMs: number,
+  clock: Clock,
+): Promise<boolean> {
   let expire = (): void => undefined
   const expired = new Promise<boolean>((resolve) => {
     expire = () => {

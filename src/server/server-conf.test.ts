@@ -38,22 +38,25 @@ function refusal(text: string): string {
 describe('ServerConf', () => {
   test('has Pingora’s defaults', () => {
     const { extra, warnings, ...values } = new ServerConf()
-    assert.deepEqual({ ...values }, {
-      version: 1,
-      daemon: false,
-      threads: 1,
-      logLevel: 'info',
-      errorLog: undefined,
-      pidFile: '/tmp/pingora.pid',
-      upgradeSock: '/tmp/pingora_upgrade.sock',
-      caFile: undefined,
-      ca: undefined,
-      gracePeriodSeconds: 300,
-      maxRetries: 16,
-      upstreamKeepalivePoolSize: 128,
-      clientBindToIpv4: [],
-      clientBindToIpv6: [],
-    })
+    assert.deepEqual(
+      { ...values },
+      {
+        version: 1,
+        daemon: false,
+        threads: 1,
+        logLevel: 'info',
+        errorLog: undefined,
+        pidFile: '/tmp/pingora.pid',
+        upgradeSock: '/tmp/pingora_upgrade.sock',
+        caFile: undefined,
+        ca: undefined,
+        gracePeriodSeconds: 300,
+        maxRetries: 16,
+        upstreamKeepalivePoolSize: 128,
+        clientBindToIpv4: [],
+        clientBindToIpv6: [],
+      },
+    )
     assert.deepEqual([extra, warnings], [{}, []])
   })
 
@@ -71,7 +74,10 @@ describe('ServerConf', () => {
   })
 
   test('keeps unknown keys for the program and warns of them', () => {
-    const conf = ServerConf.fromYaml('my_limits: { a: 1 }\nmax_retrys: 2\nwork_stealing: false', 'conf.yaml')
+    const conf = ServerConf.fromYaml(
+      'my_limits: { a: 1 }\nmax_retrys: 2\nwork_stealing: false',
+      'conf.yaml',
+    )
     assert.deepEqual(conf.extra, { my_limits: { a: 1 }, max_retrys: 2 })
     assert.deepEqual(conf.warnings, [
       'conf.yaml:1:1: my_limits: unknown key, ignored',
@@ -85,14 +91,19 @@ describe('ServerConf', () => {
       ['threads: 2', 'conf.yaml:1:10: threads: 2: not available yet; expected 1'],
       ['daemon: true', 'conf.yaml:1:9: daemon: true: not available yet; expected false'],
       ['user: nobody', 'conf.yaml:1:7: user: not available yet; leave it out'],
-      ['upstream_debug_ssl_keylog: true', 'conf.yaml:1:28: upstream_debug_ssl_keylog: true: not available yet; expected false'],
+      [
+        'upstream_debug_ssl_keylog: true',
+        'conf.yaml:1:28: upstream_debug_ssl_keylog: true: not available yet; expected false',
+      ],
     ] as const
     for (const [text, message] of cases) assert.equal(refusal(text), message)
   })
 
   test('refuses values that do not fit, all at once', () => {
     assert.equal(
-      refusal('max_retries: 0\ngrace_period_seconds: soon\nclient_bind_to_ipv4: ["::1"]\nlog_level: loud'),
+      refusal(
+        'max_retries: 0\ngrace_period_seconds: soon\nclient_bind_to_ipv4: ["::1"]\nlog_level: loud',
+      ),
       [
         'conf.yaml:1:14: max_retries: got 0; expected an integer from 1 to 1000000',
         'conf.yaml:2:23: grace_period_seconds: got "soon"; expected seconds as a number from 0, or a duration such as 30s',
@@ -105,7 +116,10 @@ describe('ServerConf', () => {
   test('checks options given in code as it checks a file', () => {
     assert.equal(new ServerConf({ maxRetries: 2, extra: { a: 1 } }).maxRetries, 2)
     const refused = (options: object, expected: RegExp): void => {
-      assert.throws(() => new ServerConf(options), { code: 'PGR_CONFIGURATION_INVALID', message: expected })
+      assert.throws(() => new ServerConf(options), {
+        code: 'PGR_CONFIGURATION_INVALID',
+        message: expected,
+      })
     }
     refused({ maxRetries: 0 }, /^ServerConf: max_retries: got 0; expected an integer/)
     refused({ threads: 2 }, /^ServerConf: threads: 2: not available yet/)
@@ -120,7 +134,9 @@ describe('ServerConf', () => {
     const file = join(directory, 'conf.yaml')
     writeFileSync(file, 'ca_file: ca.crt\n')
     const load = (): ServerConf => ServerConf.load(file)
-    const message = (text: string): { message: string } => ({ message: `${file}:1:10: ca_file: ${text}` })
+    const message = (text: string): { message: string } => ({
+      message: `${file}:1:10: ca_file: ${text}`,
+    })
     assert.throws(load, message(`${directory}/ca.crt cannot be read: no such file`))
     writeFileSync(join(directory, 'ca.crt'), 'nothing')
     assert.throws(load, message(`${directory}/ca.crt: holds no certificate; expected PEM`))

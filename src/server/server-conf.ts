@@ -11,7 +11,7 @@ import {
 import type { ConfigProblem } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
 import type { LogLevel } from '../observability/index.js'
-import { NO_EFFECT_KEYS, SERVER_KEY_NAMES, serverKeysSchema } from './server-keys.js'
+import { NO_EFFECT_KEYS, serverKeyNames, serverKeysSchema } from './server-keys.js'
 import type { ServerKeys } from './server-keys.js'
 
 /** What can be given in code; each field is described at {@link ServerConf}. */
@@ -109,7 +109,8 @@ export class ServerConf {
     const schema = serverKeysSchema((path) => document.resolvePath(path))
     const keys = validateDocument(document, schema, problems)
     if (keys === undefined) return undefined
-    const others = Object.entries(document.value).filter(([key]) => !SERVER_KEY_NAMES.includes(key))
+    const names = serverKeyNames()
+    const others = Object.entries(document.value).filter(([key]) => !names.includes(key))
     return new ServerConf({
       ...camelCased(keys),
       extra: Object.fromEntries(others),
@@ -127,7 +128,7 @@ function confOf(document: ConfigDocument): ServerConf {
 
 /** Unknown keys may be the program's own, so they are no error; but they may be typing errors too. */
 function warningsOf(document: ConfigDocument, ownKeys: readonly string[]): string[] {
-  const known = [...SERVER_KEY_NAMES, ...ownKeys]
+  const known = [...serverKeyNames(), ...ownKeys]
   const warnings: string[] = []
   for (const key of Object.keys(document.value)) {
     if (NO_EFFECT_KEYS.includes(key)) {
@@ -145,11 +146,18 @@ function warningsOf(document: ConfigDocument, ownKeys: readonly string[]): strin
 function checkOptions(options: Omit<ServerConfOptions, 'extra' | 'warnings'>): ServerKeys {
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   const keys = Object.fromEntries(given.map(([name, value]) => [snakeCase(name), value]))
+  // The defaults alone need no check, and so no program without a file waits for the libraries.
+  if (given.length === 0) return {}
   const problems: string[] = []
+  const known = serverKeyNames()
   for (const key of Object.keys(keys)) {
-    if (!SERVER_KEY_NAMES.includes(key)) problems.push(`${key}: unknown key`)
+    if (!known.includes(key)) problems.push(`${key}: unknown key`)
   }
-  const checked = validateValue(keys, serverKeysSchema((path) => resolve(path)), problems)
+  const checked = validateValue(
+    keys,
+    serverKeysSchema((path) => resolve(path)),
+    problems,
+  )
   if (checked !== undefined && problems.length === 0) return checked
   throw new ProxyError('PGR_CONFIGURATION_INVALID', `ServerConf: ${problems.join('\n')}`)
 }
@@ -160,7 +168,8 @@ function snakeCase(name: string): string {
 
 /** The server's keys under the names of {@link ServerConfOptions}; the constructor checks them again. */
 function camelCased(keys: ServerKeys): ServerConfOptions {
-  const own = Object.entries(keys).filter(([key]) => SERVER_KEY_NAMES.includes(key))
+  const names = serverKeyNames()
+  const own = Object.entries(keys).filter(([key]) => names.includes(key))
   return Object.fromEntries(own.map(([key, value]) => [camelCase(key), value as unknown]))
 }
 

@@ -1,6 +1,6 @@
 /** The server's keys in a configuration file: which exist, what fits, and which do nothing here. */
 import { isIPv4, isIPv6 } from 'node:net'
-import { z } from 'zod'
+import type { z } from 'zod'
 import {
   booleanField,
   choiceField,
@@ -10,6 +10,7 @@ import {
   notYetField,
   readCertificates,
   secondsField,
+  zod,
 } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
 import { LOG_LEVELS } from '../observability/index.js'
@@ -37,6 +38,7 @@ export interface ServerKeys {
  * @param resolvePath makes a path of the file absolute.
  */
 export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodType<ServerKeys> {
+  const z = zod()
   const path = pathField(resolvePath).optional()
   return z.looseObject({
     version: integerField(0, MAX_COUNT).optional(),
@@ -87,7 +89,9 @@ function threadsField(): z.ZodType<number> {
 
 function pathField(resolvePath: (path: string) => string): z.ZodType<string> {
   return field('a path', (value) =>
-    typeof value === 'string' && value !== '' && !value.includes('\0') ? resolvePath(value) : undefined,
+    typeof value === 'string' && value !== '' && !value.includes('\0')
+      ? resolvePath(value)
+      : undefined,
   )
 }
 
@@ -110,6 +114,6 @@ function ipField(family: string, isFamily: (text: string) => boolean): z.ZodType
 const MAX_COUNT = 1_000_000
 
 /** Every key that the server knows. */
-export const SERVER_KEY_NAMES: readonly string[] = Object.freeze(
-  Object.keys((serverKeysSchema(String) as z.ZodObject).shape),
-)
+export function serverKeyNames(): string[] {
+  return Object.keys((serverKeysSchema(String) as z.ZodObject).shape)
+}

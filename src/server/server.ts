@@ -189,7 +189,8 @@ function stderrLogger(configuration: ServerConf, { clock }: Environment): Logger
     parseLogLevel(process.env['RUST_LOG']) ??
     configuration.logLevel
   // A reader of the log that goes away must not end the process.
-  if (!process.stderr.listeners('error').includes(ignoreError)) process.stderr.on('error', ignoreError)
+  if (!process.stderr.listeners('error').includes(ignoreError))
+    process.stderr.on('error', ignoreError)
   return new LineLogger({ level, destination: process.stderr, clock })
 }
 

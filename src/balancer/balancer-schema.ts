@@ -1,0 +1,238 @@
+/** The sections of the configuration file that are the balancer's, as zod types. */
+import type { z } from 'zod'
+import {
+  booleanField,
+  choiceField,
+  durationField,
+  field,
+  fixedField,
+  integerField,
+  notYetField,
+  textField,
+  zod,
+} from '../configuration/index.js'
+import { ProxyError } from '../error/index.js'
+import { parseHostAddress, parseSocketAddress } from '../transport/index.js'
+import { TrustedProxies } from './trusted-proxies.js'
+
+/** The sections as they stand in a file, checked one by one. */
+export interface BalancerSections {
+  readonly listeners: readonly { readonly address: string }[]
+  readonly upstreams: Readonly<Record<string, UpstreamSection>>
+  readonly forwarding?: ForwardingSection | undefined
+  readonly max_connections?: LimitsSection | undefined
+}
+
+/** One entry of `upstreams`. */
+export interface UpstreamSection {
+  readonly backends: readonly { readonly address: string; readonly weight?: number | undefined }[]
+  readonly balance?: 'round_robin' | 'random' | undefined
+  readonly host_header?: string | undefined
+  readonly tls?: TlsSection | undefined
+  readonly health_check?: HealthCheckSection | undefined
+  readonly retries?: RetriesSection | undefined
+  readonly timeouts?: TimeoutsSection | undefined
+  readonly keepalive?: { readonly max_idle?: number | undefined } | undefined
+}
+
+/** `tls` of an upstream; the paths are as written. */
+export interface TlsSection {
+  readonly sni?: string | undefined
+  readonly verify?: boolean | undefined
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
+/** `health_check` of an upstream; times in ms. */
+export interface HealthCheckSection {
+  readonly type: 'tcp'
+  readonly interval?: number | undefined
+  readonly timeout?: number | undefined
+  readonly consecutive_success?: number | undefined
+  readonly consecutive_failure?: number | undefined
+}
+
+/** `retries` of an upstream. */
+export interface RetriesSection {
+  readonly max?: number | undefined
+  readonly on?: readonly ('connect' | 'reset')[] | undefined
+}
+
+/** `timeouts` of an upstream; in ms. */
+export interface TimeoutsSection {
+  readonly connect?: number | undefined
+  readonly total_connect?: number | undefined
+  readonly read?: number | undefined
+  readonly write?: number | undefined
+  readonly idle?: number | undefined
+}
+
+/** `forwarding`. */
+export interface ForwardingSection {
+  readonly x_forwarded?: boolean | undefined
+  readonly via?: boolean | undefined
+  readonly forwarded?: boolean | undefined
+  readonly trusted_proxies?: readonly string[] | undefined
+}
+
+/** `max_connections`. */
+export interface LimitsSection {
+  readonly per_listener?: number | undefined
+  readonly per_client?: number | undefined
+}
+
+/** All sections; other top-level keys are the server's or the user's. */
+export function balancerSchema(): z.ZodType<BalancerSections> {
+  const z = zod()
+  return z.looseObject({
+    listeners: z.array(listenerSchema()).min(1, 'empty; expected at least one listener'),
+    upstreams: z.record(z.string(), upstreamSchema()),
+    forwarding: z
+      .strictObject({
+        x_forwarded: booleanField().optional(),
+        via: booleanField().optional(),
+        forwarded: booleanField().optional(),
+        trusted_proxies: z.array(trustedProxyField()).optional(),
+      })
+      .optional(),
+    max_connections: z
+      .strictObject({ per_listener: countField().optional(), per_client: countField().optional() })
+      .optional(),
+    routes: notYetField(),
+    access_log: notYetField(),
+    admin: notYetField(),
+  })
+}
+
+/** The balancer's top-level keys. */
+export const BALANCER_KEYS: readonly string[] = Object.freeze([
+  'listeners',
+  'upstreams',
+  'forwarding',
+  'max_connections',
+  'routes',
+  'access_log',
+  'admin',
+])
+
+function listenerSchema(): z.ZodType<{ readonly address: string }> {
+  const z = zod()
+  return z.strictObject({
+    address: listenAddressField(),
+    tls: notYetField(),
+    h2c: fixedField(false).optional(),
+    proxy_protocol: fixedField(false).optional(),
+  })
+}
+
+function upstreamSchema(): z.ZodType<UpstreamSection> {
+  const z = zod()
+  const backend = z.strictObject({
+    address: backendAddressField(),
+    weight: integerField(1, 65_535).optional(),
+    backup: fixedField(false).optional(),
+  })
+  return z.strictObject({
+    backends: z.array(backend).min(1, 'empty; expected at least one backend'),
+    discover: notYetField(),
+    balance: choiceField(['round_robin', 'random'], LATER_BALANCE).optional(),
+    hash_on: notYetField(),
+    host_header: hostHeaderField().optional(),
+    protocol: choiceField(['http1'], ['h2', 'h2c', 'auto']).optional(),
+    tls: tlsSchema().optional(),
+    health_check: healthCheckSchema().optional(),
+    passive_health: notYetField(),
+    retries: retriesSchema().optional(),
+    timeouts: timeoutsSchema().optional(),
+    keepalive: z.strictObject({ max_idle: countField().optional() }).optional(),
+  })
+}
+
+function tlsSchema(): z.ZodType<TlsSection> {
+  const z = zod()
+  return z.strictObject({
+    sni: textField('a name such as api.example.com').optional(),
+    verify: booleanField().optional(),
+    ca: textField('the path of a PEM file').optional(),
+    cert: textField('the path of a PEM file').optional(),
+    key: textField('the path of a PEM file').optional(),
+  })
+}
+
+function healthCheckSchema(): z.ZodType<HealthCheckSection> {
+  const z = zod()
+  return z.strictObject({
+    type: choiceField(['tcp'], ['http']),
+    path: notYetField(),
+    interval: durationField(1).optional(),
+    timeout: durationField(1).optional(),
+    consecutive_success: integerField(1, 1_000).optional(),
+    consecutive_failure: integerField(1, 1_000).optional(),
+  })
+}
+
+function retriesSchema(): z.ZodType<RetriesSection> {
+  const z = zod()
+  return z.strictObject({
+    max: integerField(0, 1_000).optional(),
+    on: z.array(choiceField(['connect', 'reset'], ['502', '503', '504'])).optional(),
+    budget_percent: notYetField(),
+    non_idempotent: fixedField(false).optional(),
+  })
+}
+
+function timeoutsSchema(): z.ZodType<TimeoutsSection> {
+  const z = zod()
+  const duration = durationField().optional()
+  return z.strictObject({
+    connect: duration,
+    total_connect: duration,
+    read: duration,
+    write: duration,
+    idle: duration,
+  })
+}
+
+function listenAddressField(): z.ZodType<string> {
+  return field('IP:PORT, [IPV6]:PORT or unix:/PATH', (value) => {
+    if (typeof value !== 'string') return undefined
+    parseSocketAddress(value)
+    return value
+  })
+}
+
+function backendAddressField(): z.ZodType<string> {
+  return field('HOST:PORT, [IPV6]:PORT or unix:/PATH', (value) => {
+    if (typeof value !== 'string') return undefined
+    const address = parseHostAddress(value)
+    if (address.kind === 'unix' || address.port > 0) return value
+    throw new ProxyError('PGR_ADDRESS_INVALID', `${JSON.stringify(value)}: a backend needs a port`)
+  })
+}
+
+function hostHeaderField(): z.ZodType<string> {
+  return field('a host such as api.example.com, or upstream', (value) =>
+    typeof value === 'string' && /^[\w.:[\]-]{1,255}$/.test(value) ? value : undefined,
+  )
+}
+
+function trustedProxyField(): z.ZodType<string> {
+  return field('an IP address, a network such as 10.0.0.0/8, or unix:', (value) => {
+    if (typeof value !== 'string') return undefined
+    new TrustedProxies([value])
+    return value
+  })
+}
+
+function countField(): z.ZodType<number> {
+  return integerField(0, 1_000_000)
+}
+
+const LATER_BALANCE = [
+  'fnv_hash',
+  'consistent',
+  'least_connections',
+  'least_requests',
+  'peak_ewma',
+] as const

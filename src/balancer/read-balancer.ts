@@ -1,0 +1,183 @@
+/** Reads the ready-made balancer's configuration file into settings. */
+import {
+  ConfigDocument,
+  readCertificates,
+  readPrivateKey,
+  throwProblems,
+  validateDocument,
+} from '../configuration/index.js'
+import type { ConfigProblem } from '../configuration/index.js'
+import { ProxyError } from '../error/index.js'
+import { ServerConf } from '../server/index.js'
+import { BALANCER_DEFAULTS } from './balancer-settings.js'
+import type {
+  BalancerSettings,
+  ForwardingSettings,
+  HostHeader,
+  UpstreamSettings,
+  UpstreamTls,
+} from './balancer-settings.js'
+import { BALANCER_KEYS, balancerSchema } from './balancer-schema.js'
+import type { BalancerSections, TlsSection, UpstreamSection } from './balancer-schema.js'
+
+/** A configuration file, resolved. */
+export interface BalancerFile {
+  readonly conf: ServerConf
+  readonly settings: BalancerSettings
+}
+
+/**
+ * Reads a file, and the certificates that it names.
+ * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID` with every problem and its place.
+ */
+export function loadBalancerFile(path: string): BalancerFile {
+  return readBalancer(ConfigDocument.load(path))
+}
+
+/** Reads a document, and the certificates that it names. @throws as {@link loadBalancerFile}. */
+export function readBalancer(document: ConfigDocument): BalancerFile {
+  const problems: ConfigProblem[] = []
+  const conf = ServerConf.read(document, problems, BALANCER_KEYS)
+  const sections = validateDocument(document, balancerSchema(), problems)
+  const settings = sections && resolveSections(document, sections, problems)
+  throwProblems(problems)
+  if (conf && settings) return { conf, settings }
+  throw new ProxyError('PGR_CONFIGURATION_INVALID', `${document.file}: not valid`)
+}
+
+function resolveSections(
+  document: ConfigDocument,
+  sections: BalancerSections,
+  problems: ConfigProblem[],
+): BalancerSettings | undefined {
+  const [only, ...others] = Object.entries(sections.upstreams)
+  if (!only || others.length > 0) {
+    const text = `got ${others.length + (only ? 1 : 0)} upstreams; expected exactly one, because routes are not available yet`
+    problems.push(document.problem(['upstreams'], text))
+    return undefined
+  }
+  checkListeners(document, sections, problems)
+  const { per_listener, per_client } = sections.max_connections ?? {}
+  return {
+    listeners: sections.listeners.map(({ address }) => resolveUnixPath(document, address)),
+    upstream: resolveUpstream(document, only[0], only[1], problems),
+    forwarding: resolveForwarding(sections),
+    maxConnections: {
+      perListener: per_listener ?? BALANCER_DEFAULTS.maxConnections.perListener,
+      perClient: per_client ?? BALANCER_DEFAULTS.maxConnections.perClient,
+    },
+  }
+}
+
+function checkListeners(
+  document: ConfigDocument,
+  { listeners }: BalancerSections,
+  problems: ConfigProblem[],
+): void {
+  for (const [index, { address }] of listeners.entries()) {
+    const first = listeners.findIndex((listener) => listener.address === address)
+    if (first < index && !address.endsWith(':0')) {
+      const text = `"${address}" is the address of listeners[${first}] already; expected another`
+      problems.push(document.problem(['listeners', index, 'address'], text))
+    }
+  }
+}
+
+function resolveUpstream(
+  document: ConfigDocument,
+  name: string,
+  section: UpstreamSection,
+  problems: ConfigProblem[],
+): UpstreamSettings {
+  const { healthCheck, retries, timeouts } = BALANCER_DEFAULTS
+  const check = section.health_check
+  const times = section.timeouts ?? {}
+  return {
+    name,
+    backends: section.backends.map(({ address, weight }) => ({
+      address: resolveUnixPath(document, address),
+      weight: weight ?? 1,
+    })),
+    balance: section.balance ?? 'round_robin',
+    hostHeader: hostHeaderOf(section.host_header),
+    tls: section.tls && resolveTls(document, name, section.tls, problems),
+    healthCheck: check && {
+      intervalMs: check.interval ?? healthCheck.intervalMs,
+      timeoutMs: check.timeout ?? healthCheck.timeoutMs,
+      consecutiveSuccess: check.consecutive_success ?? healthCheck.consecutiveSuccess,
+      consecutiveFailure: check.consecutive_failure ?? healthCheck.consecutiveFailure,
+    },
+    retries: {
+      max: section.retries?.max ?? retries.max,
+      on: section.retries?.on ?? retries.on,
+    },
+    timeouts: {
+      connectMs: times.connect ?? timeouts.connectMs,
+      totalConnectMs: times.total_connect ?? timeouts.totalConnectMs,
+      readMs: times.read ?? timeouts.readMs,
+      writeMs: times.write ?? timeouts.writeMs,
+      idleMs: times.idle ?? timeouts.idleMs,
+    },
+    maxIdle: section.keepalive?.max_idle,
+  }
+}
+
+function resolveTls(
+  document: ConfigDocument,
+  upstream: string,
+  section: TlsSection,
+  problems: ConfigProblem[],
+): UpstreamTls {
+  /** Reads the file that `key` names; a failure is a problem at that key. */
+  const read = (
+    key: 'ca' | 'cert' | 'key',
+    reader: (path: string) => string,
+  ): string | undefined => {
+    const path = section[key]
+    if (path === undefined) return undefined
+    try {
+      return reader(document.resolvePath(path))
+    } catch (thrown) {
+      if (!(thrown instanceof ProxyError)) throw thrown
+      problems.push(document.problem(['upstreams', upstream, 'tls', key], thrown.message))
+      return undefined
+    }
+  }
+  if ((section.cert === undefined) !== (section.key === undefined)) {
+    const text = 'cert and key belong together; expected both or neither'
+    problems.push(document.problem(['upstreams', upstream, 'tls'], text))
+  }
+  const ca = read('ca', readCertificates)
+  const cert = read('cert', readCertificates)
+  const key = cert === undefined ? undefined : read('key', (path) => readPrivateKey(path, cert))
+  return {
+    sni: section.sni,
+    verify: section.verify ?? true,
+    ca: ca === undefined ? undefined : Buffer.from(ca),
+    identity:
+      cert === undefined || key === undefined
+        ? undefined
+        : { cert: Buffer.from(cert), key: Buffer.from(key) },
+  }
+}
+
+function resolveForwarding({ forwarding = {} }: BalancerSections): ForwardingSettings {
+  const defaults = BALANCER_DEFAULTS.forwarding
+  return {
+    xForwarded: forwarding.x_forwarded ?? defaults.xForwarded,
+    via: forwarding.via ?? defaults.via,
+    forwarded: forwarding.forwarded ?? defaults.forwarded,
+    trustedProxies: forwarding.trusted_proxies ?? defaults.trustedProxies,
+  }
+}
+
+/** `upstream` or a fixed name, as the file and the command line write it. */
+export function hostHeaderOf(text: string | undefined): HostHeader | undefined {
+  return text === undefined || text === 'upstream' ? text : { name: text }
+}
+
+/** Paths in a file are relative to the file, those of sockets too. */
+function resolveUnixPath(document: ConfigDocument, address: string): string {
+  const path = address.startsWith('unix:') ? address.slice('unix:'.length) : undefined
+  return path === undefined ? address : `unix:${document.resolvePath(path)}`
+}

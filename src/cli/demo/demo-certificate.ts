@@ -1,0 +1,39 @@
+/** The certificates of the demo, valid from 2024 to 2050; the key is public, so nothing else may use them. */
+
+/** The name that the certificate is for; `.test` exists nowhere (RFC 6761 §6.2). */
+export const DEMO_NAME = 'demo.pingora.test'
+
+/** The certificate that the balancer trusts; its own key was thrown away. */
+export const DEMO_CA = `-----BEGIN CERTIFICATE-----
+MIIBcDCCARagAwIBAgIBATAKBggqhkjOPQQDAjAdMRswGQYDVQQDExJwaW5nb3Jh
+LXRzIGRlbW8gQ0EwIBcNMjQwMTAxMDAwMDAwWhgPMjA1MDEyMzEyMzU5NTlaMB0x
+GzAZBgNVBAMTEnBpbmdvcmEtdHMgZGVtbyBDQTBZMBMGByqGSM49AgEGCCqGSM49
+AwEHA0IABM+EaDq3RdbcuIZQs47NGYzEsZWky8lOGeDvIbkRutYlNj19AKZ932+j
+6YcbvlwoJDd7MiATv4n91e+nG8ffDvGjRTBDMBIGA1UdEwEB/wQIMAYBAf8CAQAw
+DgYDVR0PAQH/BAQDAgIEMB0GA1UdDgQWBBRFvvJopsJNM1edGldGyczy8qoyWzAK
+BggqhkjOPQQDAgNIADBFAiAG2Iu8TgURVAvikFV4Gypnm+AZ4noEKJGbL5mHuXPT
+iwIhAMM1bRnzKS2jTL0QnU/sr4pRMDW8dlotzWyCWBpHul+K
+-----END CERTIFICATE-----
+`
+
+/** The certificate of the backends. */
+export const DEMO_CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBnTCCAUSgAwIBAgIBAjAKBggqhkjOPQQDAjAdMRswGQYDVQQDExJwaW5nb3Jh
+LXRzIGRlbW8gQ0EwIBcNMjQwMTAxMDAwMDAwWhgPMjA1MDEyMzEyMzU5NTlaMBwx
+GjAYBgNVBAMTEWRlbW8ucGluZ29yYS50ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEblSZk3GeBgHv61NqWAzewjjWSN68iPlaENy5QMDCRq/bEgT9QI0vU5h0
+/Fy0E2lzD3aW1IK6Vno9wGhxu6aDr6N0MHIwDAYDVR0TAQH/BAIwADAOBgNVHQ8B
+Af8EBAMCB4AwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHAYDVR0RBBUwE4IRZGVtby5w
+aW5nb3JhLnRlc3QwHwYDVR0jBBgwFoAURb7yaKbCTTNXnRpXRsnM8vKqMlswCgYI
+KoZIzj0EAwIDRwAwRAIgZcQTf5tTiprEaYLAXeUfLNyAGuoH+9wQ4FnnR1+5w84C
+IAVtGU51gdR4+ZI0HNylXXntX2LRktW/3m+jX/SjfuOA
+-----END CERTIFICATE-----
+`
+
+/** Its key. */
+export const DEMO_KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgl14LGlf4bC/ih0qw
+3+ffeYgREiLsw7O6cknMxh9L43OhRANCAARuVJmTcZ4GAe/rU2pYDN7CONZI3ryI
++VoQ3LlAwMJGr9sSBP1AjS9TmHT8XLQTaXMPdpbUgrpWej3AaHG7poOv
+-----END PRIVATE KEY-----
+`

@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+/** The `pingora` command: from what was typed to a running server; nothing but composition. */
+import { createRequire } from 'node:module'
+import { createBalancer, loadBalancerFile } from '../balancer/index.js'
+import type { BalancerSettings } from '../balancer/index.js'
+import { Opt, Server, ServerConf } from '../server/index.js'
+import { exitWithFailure, exitWithUsage, usageProblem } from '../server/internal.js'
+import { parseCommandLine } from './command-line.js'
+import type { Command } from './command-line.js'
+import { startDemo } from './demo/start-demo.js'
+import { HELP, USAGE } from './usage.js'
+
+main().catch(exitWithFailure)
+
+async function main(): Promise<void> {
+  const command = commandOrExit()
+  switch (command.name) {
+    case 'help':
+      process.stdout.write(`${HELP}\n`)
+      return
+    case 'version':
+      process.stdout.write(`pingora-ts ${version()}\n`)
+      return
+    case 'demo':
+      return startDemo()
+    case 'proxy': {
+      const { conf } = command.opt
+      return serve(
+        command.opt,
+        conf === undefined ? new ServerConf() : ServerConf.load(conf),
+        command.settings,
+      )
+    }
+    case 'run': {
+      const { conf, settings } = loadBalancerFile(command.file)
+      return serve(command.opt, conf, settings)
+    }
+  }
+}
+
+async function serve({ test }: Opt, conf: ServerConf, settings: BalancerSettings): Promise<void> {
+  // The file is read already: it holds more than the server's keys.
+  const server = new Server(new Opt({ test }, true), conf)
+  await server.bootstrap()
+  server.addServices(await createBalancer(conf, settings))
+  await server.runForever()
+}
+
+function commandOrExit(): Command {
+  try {
+    return parseCommandLine(process.argv.slice(2))
+  } catch (thrown) {
+    exitWithUsage(usageProblem(thrown), USAGE)
+  }
+}
+
+function version(): string {
+  const { version: text } = createRequire(import.meta.url)('pingora-ts/package.json') as {
+    version: string
+  }
+  return text
+}

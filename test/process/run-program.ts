@@ -1,0 +1,84 @@
+/** Runs a compiled program as its own process and follows what it writes. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+/** How a process ended. */
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** A process of a test; killed when the test ends. */
+export class Program {
+  /** All of stdout so far. */
+  stdout = ''
+  /** All of stderr so far. */
+  stderr = ''
+  /** Resolves when the process has ended and its output is complete. */
+  readonly ended: Promise<Ending>
+  readonly #child: ChildProcess
+  #onOutput: () => void = () => undefined
+
+  constructor(child: ChildProcess) {
+    this.#child = child
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text
+      this.#onOutput()
+    })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+      this.#onOutput()
+    })
+    this.ended = once(child, 'close').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    }))
+  }
+
+  /** Sends a signal. */
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Waits until what was written to stdout or stderr matches; throws when the process ends first. */
+  async match(pattern: RegExp): Promise<RegExpExecArray> {
+    const over = this.ended.then(({ code }) => {
+      throw new Error(`ended with ${code} before ${pattern}:\n${this.stdout}\n${this.stderr}`)
+    })
+    for (;;) {
+      const match = pattern.exec(this.stderr) ?? pattern.exec(this.stdout)
+      if (match) {
+        over.catch(() => undefined)
+        return match
+      }
+      const output = new Promise<void>((resolve) => (this.#onOutput = resolve))
+      await Promise.race([output, over])
+    }
+  }
+
+  /** The address of the first listener. */
+  async listening(): Promise<string> {
+    return (await this.match(/listening on (\S+)/))[1]!
+  }
+}
+
+/** Starts `file`, a path beside this one, such as `../../src/cli/main.js`. */
+export function runProgram(t: TestContext, file: string, args: readonly string[] = []): Program {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const env = { ...process.env, PINGORA_LOG: 'info' }
+  const child = spawn(process.execPath, [path, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const program = new Program(child)
+  t.after(async () => {
+    child.kill('SIGKILL')
+    await program.ended
+  })
+  return program
+}
+
+/** Starts the `pingora` command. */
+export function runCommand(t: TestContext, args: readonly string[]): Program {
+  return runProgram(t, '../../src/cli/main.js', args)
+}
