@@ -9,6 +9,8 @@ import { COMMON_FIELD_NAMES } from './common-field-names.js'
 export class HeaderMap {
   /** Flat triples: name as written, name in lower case, value. One array costs least to build. */
   #fields: string[] = []
+  /** The field lines as text, where they are known: most messages pass unchanged. */
+  #lines: string | null = null
 
   /** How many field lines there are. */
   get size(): number {
@@ -43,6 +45,7 @@ export class HeaderMap {
   set(name: string, value: string): void {
     const key = lowerCaseName(name)
     checkField(name, value)
+    this.#lines = null
     const first = this.#find(key, 0)
     if (first < 0) {
       this.#fields.push(name, key, value)
@@ -60,6 +63,7 @@ export class HeaderMap {
   append(name: string, value: string): void {
     const key = lowerCaseName(name)
     checkField(name, value)
+    this.#lines = null
     this.#fields.push(name, key, value)
   }
 
@@ -83,12 +87,19 @@ export class HeaderMap {
   clone(): HeaderMap {
     const copy = new HeaderMap()
     copy.#fields = this.#fields.slice()
+    copy.#lines = this.#lines
     return copy
   }
 
   /** Adds a field that a parser has checked; `key` is `name` in lower case. */
   appendChecked(name: string, key: string, value: string): void {
     this.#fields.push(name, key, value)
+    if (this.#lines !== null) this.#lines += `${name}: ${value}\r\n`
+  }
+
+  /** Takes the text that {@link toLines} would make, from a parser that has it at hand. */
+  keepLines(lines: string): void {
+    this.#lines = lines
   }
 
   /** The value of the first field whose lower-case name is `key`. For hot paths. */
@@ -99,6 +110,7 @@ export class HeaderMap {
 
   /** The field lines as HTTP/1 writes them, each with its CRLF. */
   toLines(): string {
+    if (this.#lines !== null) return this.#lines
     const fields = this.#fields
     let lines = ''
     for (let i = 0; i < fields.length; i += 3) {
@@ -119,6 +131,7 @@ export class HeaderMap {
     let found = false
     for (let i = this.#find(key, from); i >= 0; i = this.#find(key, i)) {
       this.#fields.splice(i, 3)
+      this.#lines = null
       found = true
     }
     return found

@@ -44,7 +44,9 @@ export function readHooks<Ctx>(proxy: ProxyHttp<Ctx>): Hooks<Ctx> {
     }
     return hook.bind(proxy) as OptionalHook<Ctx, Name>
   }
-  const required = <Name extends keyof ProxyHttp<Ctx>>(name: Name): Present<ProxyHttp<Ctx>[Name]> => {
+  const required = <Name extends keyof ProxyHttp<Ctx>>(
+    name: Name,
+  ): Present<ProxyHttp<Ctx>[Name]> => {
     const hook = optional(name)
     if (hook === null) throw new ProxyError('PGR_OPTION_INVALID', `the hook ${name} is missing`)
     return hook
@@ -73,7 +75,10 @@ export function readHooks<Ctx>(proxy: ProxyHttp<Ctx>): Hooks<Ctx> {
 export function isPromise(value: unknown): value is Promise<unknown> {
   return (
     value instanceof Promise ||
-    (typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function')
+    (typeof value === 'object' &&
+      value !== null &&
+      'then' in value &&
+      typeof value.then === 'function')
   )
 }
 

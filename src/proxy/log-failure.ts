@@ -17,7 +17,9 @@ export function logFailure<Ctx>(
     if (hooks.suppressErrorLog?.(session, ctx, error) === true) return
     const request = hooks.requestSummary?.(session, ctx) ?? defaultSummary(session)
     const fields = failureFields(session, error, request)
-    if (error.source === 'downstream') logger.info('request failed', fields)
+    // Clients leave all the time; that is news for nobody who did not ask for details.
+    if (error.code === 'PGR_DOWNSTREAM_CLOSED') logger.debug('request failed', fields)
+    else if (error.source === 'downstream') logger.info('request failed', fields)
     else logger.error('request failed', fields)
   } catch (thrown) {
     logger.error('a hook failed while a failure was logged', { reason: describeThrown(thrown) })

@@ -40,99 +40,119 @@ export class Pipeline<Ctx> {
     this.#context = context
   }
 
-  /** Serves one request to its end. Never rejects. */
+  /** Serves one request to its end: the phases in their order. Never rejects. */
   async serve(downstream: DownstreamSession): Promise<void> {
+    const hooks = this.#hooks
     const session = new Session(downstream, this.#context.env.clock)
-    let ctx: Ctx
-    try {
-      ctx = this.#hooks.newCtx()
-    } catch (thrown) {
-      // Without a context no hook can run, so none does.
-      this.#answerError(session, downstream, hookError(thrown), {})
-      downstream.finish()
-      return
-    }
     // From here on the relay hears of everything that the client does, whatever phase it is.
-    const relay = new Relay(this.#hooks, session, ctx, downstream, this.#context.maxRetryBytes)
+    const relay = this.#begin(session, downstream)
+    if (relay === null) return
+    const { ctx } = relay
     let failure: ProxyError | undefined
     try {
-      await this.#serve(session, ctx, downstream, relay)
+      // Before everything that could refuse the request, so that it can prepare all later phases.
+      const early = hooks.earlyRequestFilter?.(session, ctx)
+      if (isPromise(early)) await early
+
+      // Access control, routing and own answers: before any upstream is spent on the request.
+      const verdict = hooks.requestFilter?.(session, ctx)
+      const responded = (isPromise(verdict) ? await verdict : verdict) === 'responded'
+      if (responded) assertResponded(downstream)
+
+      // One turn per attempt. Choosing the peer is part of it: a retry should go somewhere else.
+      while (!responded) {
+        // A client that left while a hook or a connect was awaited wants nothing any more.
+        if (relay.clientError !== null) throw relay.clientError
+
+        const choice = hooks.upstreamPeer(session, ctx)
+        const peer = isPromise(choice) ? await choice : choice
+        // With nowhere else to go the failure that made us look is the better answer.
+        if (peer === undefined)
+          throw session.attempts.at(-1)?.error ?? new ProxyError('PGR_NO_PEER')
+
+        const attempt: Attempt = { peer, reused: false, error: null }
+        this.#countAttempt(session.attempts.push(attempt))
+        attempt.error = await this.#attempt(session, relay, attempt)
+        if (attempt.error === null) break
+        if (!this.#retries(session, relay, downstream, attempt.error)) throw attempt.error
+      }
     } catch (thrown) {
       failure = hookError(thrown)
-      await this.#failToProxy(session, ctx, downstream, relay, failure)
+      await this.#failToProxy(session, downstream, relay, failure)
     }
     // Last, so that the hook sees everything; before the connection goes on to its next request.
     this.#log(session, failure, ctx)
     downstream.finish()
   }
 
-  /** All phases of a request that nothing stops. @throws what a hook threw, or why no attempt worked. */
-  async #serve(
+  /** Makes the request's own state. Without it no hook can run: then the answer is 500, and `null`. */
+  #begin(session: Session, downstream: DownstreamSession): Relay<Ctx> | null {
+    try {
+      const ctx = this.#hooks.newCtx()
+      return new Relay(this.#hooks, session, ctx, downstream, this.#context.maxRetryBytes)
+    } catch (thrown) {
+      this.#context.logger.error('newCtx failed', { reason: hookError(thrown).message })
+      this.#answerError(session, downstream, hookError(thrown), {})
+      downstream.finish()
+      return null
+    }
+  }
+
+  #countAttempt(attempts: number): void {
+    this.#context.counters.add('attempts')
+    if (attempts > 1) this.#context.counters.add('retries')
+  }
+
+  /** Whether another attempt follows one that failed with `error`. */
+  #retries(
     session: Session,
-    ctx: Ctx,
-    downstream: DownstreamSession,
     relay: Relay<Ctx>,
-  ): Promise<void> {
-    const hooks = this.#hooks
-
-    // Before everything that could refuse the request, so that it can prepare all later phases.
-    const early = hooks.earlyRequestFilter?.(session, ctx)
-    if (isPromise(early)) await early
-
-    // Access control, routing and own answers: before any upstream is spent on the request.
-    const verdict = hooks.requestFilter?.(session, ctx)
-    if ((isPromise(verdict) ? await verdict : verdict) === 'responded') {
-      this.#assertResponded(downstream)
-      return
-    }
-
-    // One turn per attempt. Choosing the peer is part of it: a retry should go somewhere else.
-    for (let attempts = 1; ; attempts++) {
-      // A client that left while a hook or a connect was awaited wants nothing any more.
-      if (relay.clientError !== null) throw relay.clientError
-
-      const choice = hooks.upstreamPeer(session, ctx)
-      const peer = isPromise(choice) ? await choice : choice
-      // With nowhere else to go the failure that made us look is the better answer.
-      if (peer === undefined) throw session.attempts.at(-1)?.error ?? new ProxyError('PGR_NO_PEER')
-
-      const attempt: Attempt = { peer, reused: false, error: null }
-      session.attempts.push(attempt)
-      this.#context.counters.add('attempts')
-      if (attempts > 1) this.#context.counters.add('retries')
-
-      const error = await this.#attempt(session, ctx, relay, attempt)
-      if (error === null) return
-      attempt.error = error
-      const mayRetry = relay.clientError === null && !downstream.headerWritten && relay.retryBuffer.complete
-      if (error.retry !== 'yes' || !mayRetry || attempts >= this.#context.maxAttempts) throw error
-      this.#context.logger.warn('retrying', { peer: peer.address, attempts, code: error.code, reason: error.message })
-    }
+    downstream: DownstreamSession,
+    error: ProxyError,
+  ): boolean {
+    const attempts = session.attempts.length
+    if (error.retry !== 'yes' || attempts >= this.#context.maxAttempts) return false
+    // What the client has seen cannot be taken back, and what was let go cannot be sent again.
+    if (relay.clientError !== null || downstream.headerWritten || !relay.isBodyKept) return false
+    const peer = session.attempts.at(-1)?.peer.address
+    this.#context.logger.warn('retrying', {
+      peer,
+      attempts,
+      code: error.code,
+      reason: error.message,
+    })
+    return true
   }
 
   /** One attempt: connect, send, relay. Returns why it failed, with the retry decision made. */
   async #attempt(
     session: Session,
-    ctx: Ctx,
     relay: Relay<Ctx>,
     attempt: Attempt,
   ): Promise<ProxyError | null> {
     const { connector } = this.#context
+    const { ctx } = relay
     const { peer } = attempt
 
     // A pooled connection costs no wait; it was watched while idle, so it stands.
     let connection = connector.takeIdle(peer)
     attempt.reused = connection !== undefined
     if (connection === undefined) {
-      const made = await this.#connect(session, ctx, relay, peer)
+      const made = await this.#connect(session, relay, peer)
       if (made instanceof ProxyError) return made
       connection = made
     }
     session.upstreamDigest = connection.digest
-    const upstream = new H1UpstreamSession(connection, relay, peer, this.#context.env.deadlines)
+    const upstream = H1UpstreamSession.open(connection, relay, peer, this.#context.env.deadlines)
     let error: ProxyError | null
     try {
-      const connected = this.#hooks.connectedToUpstream?.(session, attempt.reused, peer, connection.digest, ctx)
+      const connected = this.#hooks.connectedToUpstream?.(
+        session,
+        attempt.reused,
+        peer,
+        connection.digest,
+        ctx,
+      )
       if (isPromise(connected)) await connected
 
       // On a copy, so that another attempt starts from what the client sent.
@@ -160,7 +180,6 @@ export class Pipeline<Ctx> {
 
   async #connect(
     session: Session,
-    ctx: Ctx,
     relay: Relay<Ctx>,
     peer: HttpPeer,
   ): Promise<Connection | ProxyError> {
@@ -175,7 +194,7 @@ export class Pipeline<Ctx> {
       const error = hookError(thrown)
       error.context = `peer ${peer.toString()}`
       // Nothing was sent yet, so the hook may ask for another attempt whatever the request is.
-      const verdict = this.#hooks.failToConnect?.(session, peer, error, ctx)
+      const verdict = this.#hooks.failToConnect?.(session, peer, error, relay.ctx)
       return (isPromise(verdict) ? await verdict : verdict) ?? error
     } finally {
       relay.onClientGone = null
@@ -202,11 +221,11 @@ export class Pipeline<Ctx> {
   /** The final failure: its log line, and a response where one can still be given. */
   async #failToProxy(
     session: Session,
-    ctx: Ctx,
     downstream: DownstreamSession,
     relay: Relay<Ctx>,
     error: ProxyError,
   ): Promise<void> {
+    const { ctx } = relay
     this.#context.counters.addError(error.code)
     logFailure(this.#hooks, this.#context.logger, session, ctx, error)
     const clientLeft = relay.clientError !== null && relay.clientError.status === CLIENT_LEFT
@@ -246,11 +265,6 @@ export class Pipeline<Ctx> {
     session.responseHeader = header
   }
 
-  #assertResponded(downstream: DownstreamSession): void {
-    if (downstream.responseDone) return
-    throw new ProxyError('PGR_RESPONSE_ORDER', "requestFilter returned 'responded' without a response")
-  }
-
   #log(session: Session, error: ProxyError | undefined, ctx: Ctx): void {
     const { logger } = this.#context
     const report = (thrown: unknown): void => {
@@ -263,6 +277,15 @@ export class Pipeline<Ctx> {
       report(thrown)
     }
   }
+}
+
+/** A hook that says it has answered must have done so, completely. */
+function assertResponded(downstream: DownstreamSession): void {
+  if (downstream.responseDone) return
+  throw new ProxyError(
+    'PGR_RESPONSE_ORDER',
+    "requestFilter returned 'responded' without a response",
+  )
 }
 
 /** The head as the upstream gets it when no filter changes it. */

@@ -85,7 +85,11 @@ export interface ProxyHttp<Ctx = void> {
    * The last change of the head that goes upstream; it is a copy for this attempt. Removing
    * `Content-Length` makes the body chunked.
    */
-  upstreamRequestFilter?(session: Session, upstreamRequest: RequestHeader, ctx: Ctx): Awaitable<void>
+  upstreamRequestFilter?(
+    session: Session,
+    upstreamRequest: RequestHeader,
+    ctx: Ctx,
+  ): Awaitable<void>
 
   /**
    * Sees each piece of the request body, then once `undefined` with `endOfStream`. A filter that

@@ -4,7 +4,12 @@ import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import { CHUNKED, declaredLength } from '../protocols/index.js'
 import type { BodyLength } from '../protocols/index.js'
-import type { DownstreamHandler, DownstreamSession, UpstreamHandler, UpstreamSession } from '../session/index.js'
+import type {
+  DownstreamHandler,
+  DownstreamSession,
+  UpstreamHandler,
+  UpstreamSession,
+} from '../session/index.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import type { BodyVerdict } from './proxy-http.js'
@@ -21,11 +26,13 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   clientError: ProxyError | null = null
   /** Called once when the client's side is over, for waits that the relay knows nothing of. */
   onClientGone: (() => void) | null = null
-  /** The request body as far as it came, for another attempt. */
-  readonly retryBuffer: RetryBuffer
+  /** The state that the request's hooks share. */
+  readonly ctx: Ctx
+  /** The request body as far as it came, for another attempt; made when there is a body. */
+  #retryBuffer: RetryBuffer | null = null
+  readonly #maxRetryBytes: number
   readonly #hooks: Hooks<Ctx>
   readonly #session: Session
-  readonly #ctx: Ctx
   readonly #downstream: DownstreamSession
   #upstream: UpstreamSession | null = null
   #settle: ((error: ProxyError | null) => void) | null = null
@@ -46,10 +53,15 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   ) {
     this.#hooks = hooks
     this.#session = session
-    this.#ctx = ctx
+    this.ctx = ctx
     this.#downstream = downstream
-    this.retryBuffer = new RetryBuffer(maxRetryBytes)
+    this.#maxRetryBytes = maxRetryBytes
     downstream.handler = this
+  }
+
+  /** Whether all of the request body that has come could be sent again. */
+  get isBodyKept(): boolean {
+    return this.#retryBuffer?.complete ?? true
   }
 
   /** Sends `request` on `upstream`; `settle` is called once, with the error that ended it, if one did. */
@@ -75,8 +87,9 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const hasBody = this.#downstream.bodyLength !== 0
     request.assertWritable()
     upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
-    const again = this.retryBuffer.pieces
-    if (again.length > 0) {
+    const again = this.#retryBuffer?.pieces ?? []
+    // An end that an earlier attempt was told of is not told again.
+    if (again.length > 0 || this.#requestEnded) {
       void this.#replay(upstream, again)
       return
     }
@@ -88,7 +101,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   async #replay(upstream: UpstreamSession, pieces: readonly Buffer[]): Promise<void> {
     try {
       for (const piece of [...pieces]) {
-        const verdict = this.#hooks.requestBodyFilter?.(this.#session, piece, false, this.#ctx)
+        const verdict = this.#hooks.requestBodyFilter?.(this.#session, piece, false, this.ctx)
         const out = chosen(isPromise(verdict) ? await verdict : verdict, piece)
         if (this.#upstream !== upstream) return
         // At most the retry limit is queued here, so the drain need not be waited for.
@@ -105,7 +118,8 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   onRequestData(buffer: Buffer, from: number, to: number): void {
     const upstream = this.#upstream
     if (upstream === null) return
-    this.retryBuffer.keep(buffer, from, to)
+    this.#retryBuffer ??= new RetryBuffer(this.#maxRetryBytes)
+    this.#retryBuffer.keep(buffer, from, to)
     const filter = this.#hooks.requestBodyFilter
     try {
       if (filter === null) {
@@ -113,7 +127,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
         return
       }
       const piece = buffer.subarray(from, to)
-      const verdict = filter(this.#session, piece, false, this.#ctx)
+      const verdict = filter(this.#session, piece, false, this.ctx)
       if (!isPromise(verdict)) {
         this.#writeChosenUp(upstream, verdict, piece)
         return
@@ -150,7 +164,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const upstream = this.#upstream
     if (upstream === null) return
     const filter = this.#hooks.requestBodyFilter
-    const verdict = filter?.(this.#session, undefined, true, this.#ctx)
+    const verdict = filter?.(this.#session, undefined, true, this.ctx)
     if (isPromise(verdict)) {
       this.#continue(upstream, verdict, (result) => {
         this.#writeChosenUp(upstream, result, null)
@@ -162,7 +176,11 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     upstream.writeEnd(trailers)
   }
 
-  #writeChosenUp(upstream: UpstreamSession, verdict: BodyVerdict | void, piece: Buffer | null): void {
+  #writeChosenUp(
+    upstream: UpstreamSession,
+    verdict: BodyVerdict | void,
+    piece: Buffer | null,
+  ): void {
     const out = chosen(verdict, piece)
     if (out !== null) this.#writeUp(upstream, out, 0, out.length)
   }
@@ -203,10 +221,10 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   #filterResponse(upstream: UpstreamSession, header: ResponseHeader, write: () => void): void {
     const { upstreamResponseFilter, responseFilter } = this.#hooks
     try {
-      const first = upstreamResponseFilter?.(this.#session, header, this.#ctx)
+      const first = upstreamResponseFilter?.(this.#session, header, this.ctx)
       const both = isPromise(first)
-        ? first.then(() => responseFilter?.(this.#session, header, this.#ctx))
-        : responseFilter?.(this.#session, header, this.#ctx)
+        ? first.then(() => responseFilter?.(this.#session, header, this.ctx))
+        : responseFilter?.(this.#session, header, this.ctx)
       if (!isPromise(both)) {
         write()
         return
@@ -231,7 +249,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
         return
       }
       const piece = buffer.subarray(from, to)
-      const verdict = filter(this.#session, piece, false, this.#ctx)
+      const verdict = filter(this.#session, piece, false, this.ctx)
       if (!isPromise(verdict)) {
         this.#writeChosenDown(upstream, verdict, piece)
         return
@@ -251,7 +269,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const upstream = this.#upstream
     if (upstream === null) return
     try {
-      const verdict = this.#hooks.responseBodyFilter?.(this.#session, undefined, true, this.#ctx)
+      const verdict = this.#hooks.responseBodyFilter?.(this.#session, undefined, true, this.ctx)
       if (isPromise(verdict)) {
         this.#continue(upstream, verdict, (result) => {
           this.#endResponse(upstream, result, trailers)

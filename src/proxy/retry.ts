@@ -20,4 +20,11 @@ export function decideRetry(error: ProxyError, facts: RetryFacts): boolean {
   return facts.reused && (!facts.requestStarted || IDEMPOTENT.has(facts.method))
 }
 
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+const IDEMPOTENT: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PUT',
+  'DELETE',
+])

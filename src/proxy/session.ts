@@ -109,7 +109,8 @@ export class Session {
    */
   respond(status: number, response: OwnResponse = {}): void {
     const header = new ResponseHeader(status)
-    for (const [name, value] of Object.entries(response.headers ?? {})) header.appendHeader(name, value)
+    for (const [name, value] of Object.entries(response.headers ?? {}))
+      header.appendHeader(name, value)
     const body = toBuffer(response.body ?? '')
     if (status !== 204 && status !== 304) header.insertHeader('Content-Length', String(body.length))
     this.#downstream.writeHeader(header, body.length)

@@ -144,10 +144,12 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 
   pauseBody(): void {
-    if (!this.#session) return
-    this.#session.reading = false
+    const session = this.#session
+    if (session === null) return
+    session.reading = false
     this.#readDeadline.clear()
-    this.#connection.pause()
+    // After the body we read on, for a client that leaves says so with a FIN.
+    if (!session.bodyDone) this.#connection.pause()
   }
 
   retain(): void {

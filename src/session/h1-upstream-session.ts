@@ -21,20 +21,23 @@ export interface UpstreamTimeouts {
   readonly writeTimeoutMs: number
 }
 
-/** One exchange on an upstream connection. Takes the connection over when made. */
+/**
+ * The exchanges on an upstream connection, one after the other. The object lives as long as the
+ * connection, so that an exchange on a pooled one makes nothing new; {@link open} starts each.
+ */
 export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   responseStarted = false
   bodyBytesRead = 0
   failure: ProxyError | null = null
   readonly #connection: Connection
-  readonly #handler: UpstreamHandler
-  readonly #timeouts: UpstreamTimeouts
+  #handler: UpstreamHandler
+  #timeouts: UpstreamTimeouts
   readonly #deadlines: DeadlineWheel
   readonly #writer: MessageWriter
   readonly #reader = new SectionReader(RESPONSE_SECTION_LIMITS)
   readonly #decoder = new BodyDecoder(BODY_CODES)
   readonly #readDeadline: Deadline
-  readonly #bytesBefore: number
+  #bytesBefore = 0
   #writeDeadline: Deadline | null = null
   #pendingBytesSeen = 0
   #method = ''
@@ -48,7 +51,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   /** The peer's FIN came while the delivery was paused. */
   #endKept = false
 
-  constructor(
+  private constructor(
     connection: Connection,
     handler: UpstreamHandler,
     timeouts: UpstreamTimeouts,
@@ -59,13 +62,41 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.#timeouts = timeouts
     this.#deadlines = deadlines
     this.#writer = new MessageWriter(connection)
-    this.#bytesBefore = connection.bytesWritten
     this.#readDeadline = deadlines.deadline(() => {
       this.#fail(new ProxyError('PGR_UPSTREAM_READ_TIMEOUT'))
     })
-    connection.handler = this
+    connection.protocolState = this
+  }
+
+  /** Starts an exchange on `connection`, which it takes over. */
+  static open(
+    connection: Connection,
+    handler: UpstreamHandler,
+    timeouts: UpstreamTimeouts,
+    deadlines: DeadlineWheel,
+  ): H1UpstreamSession {
+    const known = connection.protocolState
+    const session =
+      known instanceof H1UpstreamSession
+        ? known
+        : new H1UpstreamSession(connection, handler, timeouts, deadlines)
+    session.#begin(handler, timeouts)
+    return session
+  }
+
+  #begin(handler: UpstreamHandler, timeouts: UpstreamTimeouts): void {
+    this.#handler = handler
+    this.#timeouts = timeouts
+    this.responseStarted = false
+    this.bodyBytesRead = 0
+    this.#bytesBefore = this.#connection.bytesWritten
+    this.#interims = 0
+    this.#responseDone = false
+    this.#paused = false
+    this.#over = false
+    this.#connection.handler = this
     // A connection that ended between its opening and now has nobody left to tell.
-    if (connection.destroyed) this.#fail(this.#closedError(null))
+    if (this.#connection.destroyed) this.#fail(this.#closedError(null))
   }
 
   get digest(): ConnectionDigest {

@@ -50,7 +50,9 @@ export class MessageWriter {
     if (length <= MAX_TEXT_DATA_BYTES) {
       this.#text += latin1Text(buffer, from, to)
       if (chunked) this.#text += CHUNK_END
-      return this.#text.length < MAX_TEXT_BYTES ? true : this.flush()
+      if (this.#text.length >= MAX_TEXT_BYTES) return this.flush()
+      // Small pieces must wait for a slow reader as large ones do, or they pile up behind it.
+      return this.#connection.pendingBytes === 0
     }
     const data = from === 0 && to === buffer.length ? buffer : buffer.subarray(from, to)
     if (this.#text === '' && !chunked) return this.#connection.write(data)

@@ -13,7 +13,10 @@ describe('addresses', () => {
     ['unix:/run/a.sock', { kind: 'unix', path: '/run/a.sock' }],
     ['unix:a b', { kind: 'unix', path: 'a b' }],
     ['localhost:8080', { kind: 'name', host: 'localhost', port: 8080 }],
-    ['api_v1.Some-Host.example.:443', { kind: 'name', host: 'api_v1.Some-Host.example.', port: 443 }],
+    [
+      'api_v1.Some-Host.example.:443',
+      { kind: 'name', host: 'api_v1.Some-Host.example.', port: 443 },
+    ],
     ['1password.com:443', { kind: 'name', host: '1password.com', port: 443 }],
   ]
   for (const [text, address] of readable) {

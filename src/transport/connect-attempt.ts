@@ -114,7 +114,7 @@ export class ConnectAttempt {
       const remainingMs = this.#remainingMs()
       const delayMs = Math.min(limitMs > 0 ? limitMs : Infinity, remainingMs)
       const deadline = this.#settings.env.deadlines.deadline(() => {
-        stop(delayMs === limitMs ? this.#tooSlow(code, limitMs) : this.#tooSlowInAll())
+        stop(delayMs < remainingMs ? this.#tooSlow(code, limitMs) : this.#tooSlowInAll())
       })
       let settled = false
       const settle = (): boolean => {
@@ -127,10 +127,10 @@ export class ConnectAttempt {
       const stop = (reason: unknown): void => {
         if (!settle()) return
         controller.abort(reason)
-        reject(reason as Error)
+        reject(reason)
       }
       const fail = (error: unknown): void => {
-        if (settle()) reject(error as Error)
+        if (settle()) reject(error)
       }
       if (delayMs <= 0) {
         fail(this.#tooSlowInAll())

@@ -38,6 +38,8 @@ export interface Connection {
   readonly destroyed: boolean
   /** What the pool keeps about this connection; nobody else touches it. Default: none. */
   poolEntry?: object | null
+  /** What the protocol spoken here keeps from one use to the next; nobody else touches it. Default: none. */
+  protocolState?: object | null
 
   /**
    * Writes latin1 text or bytes. Returns `false` when some are pending: keep going if you must, but

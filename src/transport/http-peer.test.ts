@@ -16,7 +16,13 @@ describe('HttpPeer', () => {
   test('has the documented defaults', () => {
     const { connectTimeoutMs, totalConnectTimeoutMs, ...rest } = new HttpPeer('a:1')
     const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs } = rest
-    const times = { connectTimeoutMs, totalConnectTimeoutMs, readTimeoutMs, writeTimeoutMs, idleTimeoutMs }
+    const times = {
+      connectTimeoutMs,
+      totalConnectTimeoutMs,
+      readTimeoutMs,
+      writeTimeoutMs,
+      idleTimeoutMs,
+    }
     assert.deepEqual(times, PEER_DEFAULTS)
     assert.deepEqual([rest.tls, rest.sni, rest.bindTo], [false, '', ''])
   })

@@ -34,6 +34,9 @@ export function parseFields(
 ): void {
   const { buffer, text, textStart } = source
   let at = from
+  // Lines that go on as they are leave as one slice of the text, from here to the next that does not.
+  let runStart = from
+  let lines = ''
   for (let count = 0; buffer[at] !== CR; count++) {
     if (count === source.maxFields) throw new ProxyError(source.limitCode)
     const nameStart = at
@@ -56,10 +59,19 @@ export function parseFields(
     const known = knownName(buffer, nameStart, nameEnd, hash)
     const name = known?.name ?? text.slice(nameStart - textStart, nameEnd - textStart)
     const key = known?.key ?? lowerCaseName(name)
-    if (facts.note(key, value)) headers.appendChecked(name, key, value)
+    const goesOn = facts.note(key, value)
+    if (goesOn) headers.appendChecked(name, key, value)
+    // One blank before the value and none after it is how every line leaves.
+    if (goesOn && valueStart === nameEnd + 2 && valueEnd === at - 2 && buffer[nameEnd + 1] === SP) {
+      continue
+    }
+    lines += text.slice(runStart - textStart, nameStart - textStart)
+    if (goesOn) lines += `${name}: ${value}\r\n`
+    runStart = at
   }
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.
   if (buffer[at + 1] !== LF) throw invalidField(source)
+  headers.keepLines(lines + text.slice(runStart - textStart, at - textStart))
   facts.removeNamed(headers)
 }
 

@@ -23,6 +23,7 @@ export class NodeConnection implements Connection {
   bytesWritten = 0
   destroyed = false
   poolEntry: object | null = null
+  protocolState: object | null = null
   readonly digest: ConnectionDigest
   readonly #socket: Socket
   readonly #readBuffer: ReadBuffer | null

@@ -35,7 +35,10 @@ export async function listenOn(
   const bound = await bind(server, address, options)
   server.on('connection', (socket) => {
     const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket
-    const ends = [[remoteAddress, remotePort], [localAddress, localPort]] as const
+    const ends = [
+      [remoteAddress, remotePort],
+      [localAddress, localPort],
+    ] as const
     accept.socket(socket, acceptedDigest(bound, ends, clock.nowMs()))
   })
   const { handle: acceptHandle } = accept

@@ -123,7 +123,23 @@ interface RawBindings {
 }
 
 const METHODS = [
-  'onread', 'fd', 'writeQueueSize', 'readStart', 'readStop', 'useUserBuffer', 'writeLatin1String',
-  'writeBuffer', 'writev', 'shutdown', 'close', 'reset', 'setNoDelay', 'getpeername', 'getsockname',
-  'connect', 'connect6', 'bind', 'bind6',
+  'onread',
+  'fd',
+  'writeQueueSize',
+  'readStart',
+  'readStop',
+  'useUserBuffer',
+  'writeLatin1String',
+  'writeBuffer',
+  'writev',
+  'shutdown',
+  'close',
+  'reset',
+  'setNoDelay',
+  'getpeername',
+  'getsockname',
+  'connect',
+  'connect6',
+  'bind',
+  'bind6',
 ]

@@ -23,6 +23,7 @@ export class TcpHandleConnection implements Connection {
   bytesWritten = 0
   destroyed = false
   poolEntry: object | null = null
+  protocolState: object | null = null
   readonly digest: ConnectionDigest
   readonly #handle: TcpHandle
   readonly #binding: TcpBinding

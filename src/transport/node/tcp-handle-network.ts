@@ -59,7 +59,8 @@ export function dialHandle(
  */
 export function acceptHandles(server: Server, onHandle: (handle: TcpHandle) => void): boolean {
   const { _handle: handle } = server as unknown as { readonly _handle?: AcceptingHandle | null }
-  if (handle === undefined || handle === null || typeof handle.onconnection !== 'function') return false
+  if (handle === undefined || handle === null || typeof handle.onconnection !== 'function')
+    return false
   const { onconnection } = handle
   handle.onconnection = function (status, client) {
     // Failed accepts stay with the server, which reports them as its errors.
@@ -74,7 +75,10 @@ export function acceptHandles(server: Server, onHandle: (handle: TcpHandle) => v
 }
 
 /** One end of a connected handle, as `[address, port]`; empty when the peer is gone already. */
-export function endOf(handle: TcpHandle, end: 'getpeername' | 'getsockname'): readonly [string, number] {
+export function endOf(
+  handle: TcpHandle,
+  end: 'getpeername' | 'getsockname',
+): readonly [string, number] {
   const name: SocketName = {}
   handle[end](name)
   return [name.address ?? '', name.port ?? 0]
