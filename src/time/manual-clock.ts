@@ -30,7 +30,11 @@ export class ManualClock implements Clock {
   schedule(delayMs: number, callback: () => void): Timer {
     const entry = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback }
     this.#pending.add(entry)
-    return { cancel: () => { this.#pending.delete(entry) } }
+    return {
+      cancel: () => {
+        this.#pending.delete(entry)
+      },
+    }
   }
 
   /** Moves time on by `ms` and runs every call that falls due, in order of time, then of schedule. */
@@ -52,7 +56,11 @@ export class ManualClock implements Clock {
   #next(): Scheduled | undefined {
     let first: Scheduled | undefined
     for (const entry of this.#pending) {
-      if (!first || entry.atMs < first.atMs || (entry.atMs === first.atMs && entry.order < first.order)) {
+      if (
+        !first ||
+        entry.atMs < first.atMs ||
+        (entry.atMs === first.atMs && entry.order < first.order)
+      ) {
         first = entry
       }
     }

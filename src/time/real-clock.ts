@@ -15,7 +15,11 @@ export class RealClock implements Clock {
     // Node fires at once, with a warning, for delays beyond 2^31-1 ms; 24 days serve as well.
     const timer = setTimeout(callback, Math.min(delayMs, MAX_DELAY_MS))
     timer.unref()
-    return { cancel: () => { clearTimeout(timer) } }
+    return {
+      cancel: () => {
+        clearTimeout(timer)
+      },
+    }
   }
 }
 

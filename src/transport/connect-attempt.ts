@@ -109,7 +109,7 @@ export class ConnectAttempt {
     return new Promise((resolve, reject) => {
       const controller = new AbortController()
       const onAbort = (): void => {
-        stop(this.#signal?.reason)
+        stop(this.#signal?.reason as Error)
       }
       const remainingMs = this.#remainingMs()
       const delayMs = Math.min(limitMs > 0 ? limitMs : Infinity, remainingMs)
@@ -124,12 +124,12 @@ export class ConnectAttempt {
         this.#signal?.removeEventListener('abort', onAbort)
         return true
       }
-      const stop = (reason: unknown): void => {
+      const stop = (reason: Error): void => {
         if (!settle()) return
         controller.abort(reason)
         reject(reason)
       }
-      const fail = (error: unknown): void => {
+      const fail = (error: Error): void => {
         if (settle()) reject(error)
       }
       if (delayMs <= 0) {
@@ -145,7 +145,7 @@ export class ConnectAttempt {
       try {
         work(controller.signal).then(done, fail)
       } catch (error) {
-        fail(error)
+        fail(error as Error)
       }
     })
   }

@@ -1,4 +1,5 @@
 /** The TCP handles below `node:net`, where this Node has them in the shape that we know. */
+import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 
 /** A TCP socket as libuv's binding shows it; what `net.Socket` itself is built on. */
@@ -60,6 +61,10 @@ export interface TcpBinding {
 
 /** What libuv reports at the end of the stream. */
 export const UV_EOF = -4095
+/** What libuv reports when the peer reset the connection. */
+export const UV_ECONNRESET: number = -constants.errno.ECONNRESET
+/** What libuv reports for a local address that cannot be used. */
+export const UV_EADDRNOTAVAIL: number = -constants.errno.EADDRNOTAVAIL
 
 /** A libuv status as the error that Node would make of it. */
 export function statusError(status: number, syscall: string): NodeJS.ErrnoException {
@@ -80,7 +85,7 @@ export function loadTcpBinding(): TcpBinding | null {
 }
 
 function findBinding(): TcpBinding | null {
-  // eslint-disable-next-line no-restricted-globals, @typescript-eslint/no-deprecated -- there is no other way to the handles
+  // eslint-disable-next-line no-restricted-globals -- there is no other way to the handles
   const { binding } = process as unknown as { binding?: (name: string) => RawBindings }
   if (binding === undefined) return null
   const tcp = binding('tcp_wrap')

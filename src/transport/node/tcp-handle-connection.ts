@@ -1,7 +1,7 @@
 /** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
 import type { Connection, ConnectionHandler } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
-import { UV_EOF, statusError } from './tcp-binding.js'
+import { UV_ECONNRESET, UV_EOF, statusError } from './tcp-binding.js'
 import type { TcpBinding, TcpHandle, WriteRequest } from './tcp-binding.js'
 
 /** What a connection needs besides its handle. */
@@ -38,6 +38,7 @@ export class TcpHandleConnection implements Connection {
   #retained = false
   #reading = false
   #ended = false
+  #endSent = false
   #peerEnded = false
   #endTold = false
   #error: Error | null = null
@@ -119,7 +120,10 @@ export class TcpHandleConnection implements Connection {
     if (this.#corkedChunks !== null) this.uncork()
     this.#ended = true
     const request = new this.#binding.ShutdownRequest()
-    request.oncomplete = ignore
+    request.oncomplete = () => {
+      this.#endSent = true
+      this.#closeWhenBothEnded()
+    }
     if (this.#handle.shutdown(request) < 0) this.destroy()
   }
 
@@ -137,8 +141,9 @@ export class TcpHandleConnection implements Connection {
     const onClosed = (): void => {
       this.#onClosed()
     }
-    // After a half-close libuv refuses to reset; the peer has then seen our end already.
-    if (this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
+    // While a half-close is under way libuv refuses to reset, and Node then forgets to close.
+    const isEnding = this.#ended && !this.#endSent
+    if (isEnding || this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
   }
 
   #nextRequest(): WriteRequest {
@@ -214,13 +219,21 @@ export class TcpHandleConnection implements Connection {
 
   #onReadEnd(status: number): void {
     if (status === 0) return
-    if (status !== UV_EOF) {
-      this.#fail(status, 'read')
+    if (status !== UV_EOF || this.#wasReset()) {
+      this.#fail(status === UV_EOF ? UV_ECONNRESET : status, 'read')
       return
     }
     this.#peerEnded = true
     this.#handle.readStop()
     if (this.#reading) this.#tellEnd()
+  }
+
+  /**
+   * libuv takes a reset that came behind unread bytes for an orderly end, which would make a cut body
+   * look whole. A socket that was reset has no peer any more; one that got a FIN still does.
+   */
+  #wasReset(): boolean {
+    return !this.#ended && this.#handle.getpeername({}) < 0
   }
 
   #tellEnd(): void {
@@ -231,6 +244,11 @@ export class TcpHandleConnection implements Connection {
     } catch (thrown) {
       this.#threw(thrown)
     }
+    this.#closeWhenBothEnded()
+  }
+
+  #closeWhenBothEnded(): void {
+    if (this.#endSent && this.#endTold) this.destroy()
   }
 
   #fail(status: number, syscall: string): void {

@@ -6,7 +6,7 @@ import { formatAddress } from '../address.js'
 import type { SocketAddress } from '../address.js'
 import type { DialOptions } from '../environment.js'
 import { dialError } from './system-errors.js'
-import { statusError } from './tcp-binding.js'
+import { UV_EADDRNOTAVAIL, statusError } from './tcp-binding.js'
 import type { SocketName, TcpBinding, TcpHandle } from './tcp-binding.js'
 
 /** An address of a TCP socket. */
@@ -26,7 +26,7 @@ export function dialHandle(
     const giveUp = (error: unknown): void => {
       signal?.removeEventListener('abort', onAbort)
       handle.close(ignore)
-      reject(error as Error)
+      reject(error)
     }
     const onAbort = (): void => {
       giveUp(signal?.reason)
@@ -42,7 +42,7 @@ export function dialHandle(
       handle.setNoDelay(true)
       resolve(handle)
     }
-    const bound = localAddress === undefined ? 0 : bindHandle(handle, localAddress)
+    const bound = localAddress === undefined ? 0 : bindHandle(handle, localAddress, address)
     if (bound < 0) {
       giveUp(refused(address, bound, 'bind'))
       return
@@ -92,8 +92,10 @@ function connectHandle(
   return isIPv6(host) ? handle.connect6(request, host, port) : handle.connect(request, host, port)
 }
 
-function bindHandle(handle: TcpHandle, host: string): number {
-  return isIPv6(host) ? handle.bind6(host, 0, 0) : handle.bind(host, 0)
+/** An address of the other family can be bound, but then not connected from. */
+function bindHandle(handle: TcpHandle, local: string, { host }: IpAddress): number {
+  if (isIPv6(local) !== isIPv6(host)) return UV_EADDRNOTAVAIL
+  return isIPv6(local) ? handle.bind6(local, 0, 0) : handle.bind(local, 0)
 }
 
 function refused(address: IpAddress, status: number, syscall: string): ProxyError {
