@@ -65,11 +65,23 @@ export class Program {
   }
 }
 
-/** Starts `file`, a path beside this one, such as `../../src/cli/main.js`. */
-export function runProgram(t: TestContext, file: string, args: readonly string[] = []): Program {
+/**
+ * Starts `file`, a path beside this one, such as `../../src/cli/main.js`.
+ * @param preload a module that Node loads before it. Default: none.
+ */
+export function runProgram(
+  t: TestContext,
+  file: string,
+  args: readonly string[] = [],
+  preload?: string,
+): Program {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const env = { ...process.env, PINGORA_LOG: 'info' }
-  const child = spawn(process.execPath, [path, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const flags = preload === undefined ? [] : ['--import', preload]
+  const child = spawn(process.execPath, [...flags, path, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const program = new Program(child)
   t.after(async () => {
     child.kill('SIGKILL')
