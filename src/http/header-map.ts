@@ -165,7 +165,6 @@ function checkField(name: string, value: string): void {
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Controls but TAB, and all that is not one latin1 byte. */
-// eslint-disable-next-line no-control-regex -- controls are what it looks for
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(

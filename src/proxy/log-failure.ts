@@ -19,7 +19,7 @@ export function logFailure<Ctx>(
     const fields = failureFields(session, error, request)
     // Clients leave all the time; that is news for nobody who did not ask for details.
     if (error.code === 'PGR_DOWNSTREAM_CLOSED') logger.debug('request failed', fields)
-    else if (error.source === 'downstream') logger.info('request failed', fields)
+    else if (error.status < 500) logger.info('request failed', fields)
     else logger.error('request failed', fields)
   } catch (thrown) {
     logger.error('a hook failed while a failure was logged', { reason: describeThrown(thrown) })

@@ -61,6 +61,11 @@ export class H1DownstreamSession implements DownstreamSession {
     this.#acceptsTrailers = head.acceptsTrailers
   }
 
+  /** Whether the body is complete and still wanted, which the piece before its end may have changed. */
+  get wantsEnd(): boolean {
+    return this.bodyDone && this.reading
+  }
+
   get digest(): ConnectionDigest {
     return this.#owner.digest
   }

@@ -101,21 +101,16 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 
   onEnd(): void {
-    switch (this.#state) {
-      case 'request':
-        this.#clientEnded()
-        return
-      case 'flushing':
-        this.#ended = true
-        return
-      default:
-        this.#connection.destroy()
-    }
+    if (this.#state === 'request') this.#clientEnded()
+    // An answer is still under way to a client that only ended its own direction.
+    else if (this.#connection.pendingBytes > 0) this.#ended = true
+    else this.#connection.destroy()
   }
 
   onDrain(): void {
     this.#writeDeadline?.clear()
     if (this.#state === 'flushing') this.#nextRequest()
+    else if (this.#state === 'lingering') this.#linger()
     else this.#session?.handler?.onDownstreamDrain()
   }
 
@@ -262,7 +257,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
       this.#readDeadline.clear()
     }
     if (dataEnd > dataStart) session.handler?.onRequestData(buffer, dataStart, dataEnd)
-    if (session.bodyDone && session.reading) this.#deliverEnd(session)
+    if (session.wantsEnd) this.#deliverEnd(session)
     return next
   }
 
@@ -302,19 +297,25 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   /** @param clean whether nothing unread can be on its way: then closing cannot destroy the answer. */
   #close(clean: boolean): void {
-    if (clean && this.#connection.pendingBytes === 0 && !this.#processing) {
+    const pending = this.#connection.pendingBytes > 0
+    if (clean && !pending && !this.#processing) {
       this.#connection.destroy()
       return
     }
     this.#state = 'lingering'
     this.#kept = null
+    this.#readDeadline.clear()
     this.#connection.end()
-    if (this.#ended) {
-      this.#connection.destroy()
-      return
-    }
     this.#connection.resume()
-    this.#readDeadline.set(LINGER_MS)
+    // The client gets the time to take the answer that every client has.
+    if (pending) this.watchWrites()
+    else this.#linger()
+  }
+
+  /** The answer is with the kernel: a close before the client's own would destroy it on the way. */
+  #linger(): void {
+    if (this.#ended) this.#connection.destroy()
+    else this.#readDeadline.set(LINGER_MS)
   }
 
   #clientEnded(): void {

@@ -45,4 +45,3 @@ export interface H1ServerOptions {
   /** The answer to a request that could not be parsed. */
   readonly errorResponse: (error: ProxyError) => CompleteResponse
 }
-

@@ -48,8 +48,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #over = false
   #processing = false
   #kept: Buffer | null = null
-  /** The peer's FIN came while the delivery was paused. */
+  /** The peer's end came while the delivery was paused, with the error that was its reason. */
   #endKept = false
+  #endError: Error | null = null
 
   private constructor(
     connection: Connection,
@@ -90,6 +91,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.responseStarted = false
     this.bodyBytesRead = 0
     this.#bytesBefore = this.#connection.bytesWritten
+    this.#method = ''
     this.#interims = 0
     this.#responseDone = false
     this.#paused = false
@@ -113,6 +115,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#keepAlive &&
       this.#writer.done &&
       this.#kept === null &&
+      !this.#endKept &&
       !this.#connection.destroyed &&
       this.#connection.pendingBytes === 0
     )
@@ -121,14 +124,11 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   writeHeader(header: RequestHeader, bodyLength: BodyLength): void {
     this.#method = header.method
     this.#writer.head(writeRequestHead(header, bodyLength, 'default'), bodyLength)
-    this.#armRead()
     this.#connection.resume()
   }
 
   writeBody(buffer: Buffer, from: number, to: number): boolean {
     if (this.#over) return true
-    // A peer that is being fed is not late with its answer.
-    this.#armRead()
     const drained = this.#writer.data(buffer, from, to)
     if (!drained) this.#watchWrites()
     return drained
@@ -137,6 +137,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   writeEnd(trailers: HeaderMap | null): void {
     if (this.#over) return
     if (!this.#writer.end(trailers)) this.#watchWrites()
+    this.#armRead()
   }
 
   flush(): void {
@@ -162,7 +163,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     }
     if (this.#isOver() || this.#isPaused()) return
     if (this.#responseDone) this.#complete()
-    else if (this.#endKept) this.#finishAtEnd()
+    else if (this.#endKept) this.#finishAtEnd(this.#endError)
     else this.#connection.resume()
   }
 
@@ -178,15 +179,17 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   // ConnectionHandler
 
   onData(buffer: Buffer, length: number): void {
-    if (this.#over) return
-    if (this.#kept !== null) this.#keep(buffer, 0, length)
+    if (this.#over) this.#keepAlive = false
+    // Bytes before the request are no answer to it: whoever sent them is not to be trusted with it.
+    else if (this.#method === '') this.#fail(spokeFirst())
+    else if (this.#kept !== null) this.#keep(buffer, 0, length)
     else this.#process(buffer, 0, length)
   }
 
   onEnd(): void {
-    if (this.#over) return
-    if (this.#paused || this.#kept !== null) this.#endKept = true
-    else this.#finishAtEnd()
+    if (this.#over) this.#keepAlive = false
+    else if (this.#paused || this.#kept !== null) this.#endKept = true
+    else this.#finishAtEnd(null)
   }
 
   onDrain(): void {
@@ -197,9 +200,10 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   onClose(error: Error | null): void {
     if (this.#over) return
     // All that came before the end still counts, also when its delivery waits.
-    if (this.#paused || this.#kept !== null) this.#endKept = true
-    else if (error === null) this.#finishAtEnd()
-    else this.#fail(this.#closedError(error))
+    if (this.#paused || this.#kept !== null) {
+      this.#endKept = true
+      this.#endError = error
+    } else this.#finishAtEnd(error)
   }
 
   #process(buffer: Buffer, from: number, to: number): void {
@@ -242,8 +246,10 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       return next
     }
     // No upgrade was asked for, so none can be granted (RFC 9110 §15.2.2).
-    if (header.status === 101) throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 nobody asked for')
-    if (++this.#interims > MAX_INTERIMS) throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
+    if (header.status === 101)
+      throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 nobody asked for')
+    if (++this.#interims > MAX_INTERIMS)
+      throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
     this.#handler.onInterim(header)
     return next
   }
@@ -274,9 +280,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   }
 
   /** The peer ended its direction: that completes a body until close, and breaks everything else. */
-  #finishAtEnd(): void {
+  #finishAtEnd(error: Error | null): void {
     this.#keepAlive = false
-    if (this.responseStarted) {
+    if (this.responseStarted && error === null) {
       try {
         this.#decoder.finish()
       } catch (thrown) {
@@ -287,11 +293,12 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#complete()
       return
     }
-    this.#fail(this.#closedError(null))
+    this.#fail(this.#closedError(error))
   }
 
   #closedError(cause: Error | null): ProxyError {
-    if (this.responseStarted) return new ProxyError('PGR_RESPONSE_BODY_INCOMPLETE', undefined, { cause })
+    if (this.responseStarted)
+      return new ProxyError('PGR_RESPONSE_BODY_INCOMPLETE', undefined, { cause })
     const code = cause === null ? 'PGR_UPSTREAM_CLOSED' : 'PGR_UPSTREAM_READ_FAILED'
     // Between two requests a peer may close at any time, and the request meets the closing.
     const retry = this.#reader.begun || this.#interims > 0 ? 'no' : 'if-reused'
@@ -314,7 +321,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   }
 
   #armRead(): void {
-    if (this.#timeouts.readTimeoutMs > 0) this.#readDeadline.set(this.#timeouts.readTimeoutMs)
+    // Before it has the whole request the peer is not late: it may wait for the client as we do.
+    if (this.#writer.done && this.#timeouts.readTimeoutMs > 0)
+      this.#readDeadline.set(this.#timeouts.readTimeoutMs)
   }
 
   #watchWrites(): void {
@@ -340,6 +349,11 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #isOver(): boolean {
     return this.#over
   }
+}
+
+function spokeFirst(): ProxyError {
+  const message = 'the peer spoke before it was asked'
+  return new ProxyError('PGR_RESPONSE_INVALID', message, { retry: 'if-reused' })
 }
 
 const BODY_CODES = {

@@ -1,7 +1,14 @@
 /** Writes one HTTP/1 message after another with as few system calls as there can be. */
 import { ProxyError } from '../error/index.js'
 import type { HeaderMap } from '../http/index.js'
-import { CHUNKED, CHUNK_END, UNTIL_CLOSE, chunkStart, lastChunk, latin1Text } from '../protocols/index.js'
+import {
+  CHUNKED,
+  CHUNK_END,
+  UNTIL_CLOSE,
+  chunkStart,
+  lastChunk,
+  latin1Text,
+} from '../protocols/index.js'
 import type { BodyLength } from '../protocols/index.js'
 import type { Connection } from '../transport/index.js'
 

@@ -23,13 +23,13 @@ export function dialHandle(
 ): Promise<TcpHandle> {
   const handle = binding.createSocket()
   return new Promise((resolve, reject) => {
-    const giveUp = (error: unknown): void => {
+    const giveUp = (error: Error): void => {
       signal?.removeEventListener('abort', onAbort)
       handle.close(ignore)
       reject(error)
     }
     const onAbort = (): void => {
-      giveUp(signal?.reason)
+      giveUp(signal?.reason as Error)
     }
     const request = new binding.ConnectRequest()
     request.oncomplete = (status) => {
