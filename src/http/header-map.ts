@@ -168,8 +168,16 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
-  COMMON_FIELD_NAMES.flatMap((name) => [
-    [name, name.toLowerCase()],
-    [name.toLowerCase(), name.toLowerCase()],
-  ]),
+  COMMON_FIELD_NAMES.flatMap((name) => {
+    const key = internalized(name.toLowerCase())
+    return [
+      [name, key],
+      [key, key],
+    ]
+  }),
 )
+
+/** The same text as a property name, which V8 compares with literals by its address alone. */
+function internalized(text: string): string {
+  return Object.keys({ [text]: true })[0] ?? text
+}

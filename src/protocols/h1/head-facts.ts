@@ -24,8 +24,6 @@ export class HeadFacts {
   expectContinue = false
   /** `TE: trailers`. */
   acceptsTrailers = false
-  /** The protocol that `Upgrade` asks for; empty when it is absent. */
-  upgrade = ''
   /** Host fields seen. */
   hosts = 0
   /** Fields that Connection names, in lower case; `null` when it names none. */
@@ -38,7 +36,7 @@ export class HeadFacts {
   }
 
   /**
-   * Takes note of a field by its lower-case name. Returns whether the field goes on to the map:
+   * Takes note of a field that {@link isNoted}, by its lower-case name. Returns whether the field goes on to the map:
    * hop-by-hop fields stay here (RFC 9110 §7.6.1).
    */
   note(key: string, value: string): boolean {
@@ -61,17 +59,8 @@ export class HeadFacts {
       case 'te':
         this.acceptsTrailers ||= /(^|,)[ \t]*trailers[ \t]*(,|;|$)/i.test(value)
         return false
-      case 'upgrade':
-        this.upgrade = this.upgrade === '' ? value : `${this.upgrade}, ${value}`
-        return false
-      case 'keep-alive':
-      case 'proxy-connection':
-      case 'proxy-authenticate':
-      case 'proxy-authorization':
-      case 'http2-settings':
-        return false
       default:
-        return true
+        return !HOP_BY_HOP.has(key)
     }
   }
 
@@ -123,6 +112,24 @@ export class HeadFacts {
 
 /** As many as there may be fields; each one named costs a search of them all. */
 const MAX_CONNECTION_OPTIONS = 128
+/** Whether {@link HeadFacts.note} has anything to say about the fields called `key`. */
+export function isNoted(key: string): boolean {
+  return HOP_BY_HOP.has(key) || FRAMING.has(key)
+}
+
+/** Fields that end here (RFC 9110 §7.6.1, §11.7); an upgrade is never asked for on a client's behalf. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'transfer-encoding',
+  'te',
+  'upgrade',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'http2-settings',
+])
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'host', 'expect'])
 /** No leading zeros: legal, but read as octal by some. */
 const CONTENT_LENGTH = /^(0|[1-9]\d{0,15})$/
 const KEPT_THOUGH_NAMED: ReadonlySet<string> = new Set([

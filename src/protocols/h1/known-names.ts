@@ -1,11 +1,14 @@
 /** Recognises common field names in bytes, so that no string has to be made of them. */
 import { lowerCaseName } from '../../http/index.js'
 import { COMMON_FIELD_NAMES } from '../../http/internal.js'
+import { isNoted } from './head-facts.js'
 
 /** A field name as written and in lower case. */
 export interface KnownName {
   readonly name: string
   readonly key: string
+  /** Whether `HeadFacts` takes note of such fields. */
+  readonly isNoted: boolean
 }
 
 /** Takes one more byte into the hash of a name; starts with 0. */
@@ -41,7 +44,7 @@ function makeSlots(mask: number): (Slot | undefined)[] {
     for (const name of [common, key]) {
       const bytes = Buffer.from(name, 'latin1')
       const index = bytes.reduce(hashByte, 0) & mask
-      slots[index] ??= { name, key, bytes }
+      slots[index] ??= { name, key, bytes, isNoted: isNoted(key) }
     }
   }
   return slots

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../error/index.js'
 import { lowerCaseName } from '../../http/index.js'
 import type { HeaderMap } from '../../http/index.js'
 import { COLON, CR, IS_TOKEN, IS_VALUE, LF, SP, TAB } from './byte-classes.js'
+import { isNoted } from './head-facts.js'
 import type { HeadFacts } from './head-facts.js'
 import { hashByte, knownName } from './known-names.js'
 
@@ -59,7 +60,7 @@ export function parseFields(
     const known = knownName(buffer, nameStart, nameEnd, hash)
     const name = known?.name ?? text.slice(nameStart - textStart, nameEnd - textStart)
     const key = known?.key ?? lowerCaseName(name)
-    const goesOn = facts.note(key, value)
+    const goesOn = (known?.isNoted ?? isNoted(key)) ? facts.note(key, value) : true
     if (goesOn) headers.appendChecked(name, key, value)
     // One blank before the value and none after it is how every line leaves.
     if (goesOn && valueStart === nameEnd + 2 && valueEnd === at - 2 && buffer[nameEnd + 1] === SP) {

@@ -122,15 +122,15 @@ export class SectionReader {
 
   /** The length of the section that starts at `base`, or {@link NEED_MORE}. */
   #scan(buffer: Buffer, base: number, length: number): number {
-    let at = this.#scanned
-    while (at < length) {
-      if (buffer[base + at] !== LF) {
-        at++
-        continue
+    const end = base + length
+    for (let position = base + this.#scanned; position < end; position++) {
+      while (position < end && buffer[position] !== LF) position++
+      if (position === end) break
+      if (position === base || buffer[position - 1] !== CR) {
+        throw this.#error(this.#limits.invalidCode)
       }
-      if (at === 0 || buffer[base + at - 1] !== CR) throw this.#error(this.#limits.invalidCode)
-      const lineLength = at - 1 - this.#lineStart
-      at++
+      const at = position - base + 1
+      const lineLength = at - 2 - this.#lineStart
       if (this.#startLineEnd < 0) {
         if (lineLength > this.#limits.maxStartLineBytes)
           throw this.#error(this.#limits.startLineCode)
