@@ -44,7 +44,7 @@ export class HeaderMap {
    */
   set(name: string, value: string): void {
     const key = lowerCaseName(name)
-    checkField(name, value)
+    checkField(name, key, value)
     this.#lines = null
     const first = this.#find(key, 0)
     if (first < 0) {
@@ -62,7 +62,10 @@ export class HeaderMap {
    */
   append(name: string, value: string): void {
     const key = lowerCaseName(name)
-    checkField(name, value)
+    checkField(name, key, value)
+    if (SINGLE.has(key) && this.#find(key, 0) >= 0) {
+      throw new ProxyError('PGR_OPTION_INVALID', `${name} can stand in a head only once: set it`)
+    }
     this.#lines = null
     this.#fields.push(name, key, value)
   }
@@ -153,8 +156,14 @@ export function isFieldValue(text: string): boolean {
   return !NOT_IN_VALUE.test(text)
 }
 
-/** A hook's typing error must never become a second header line or a second message. */
-function checkField(name: string, value: string): void {
+/** A hook's typing error must never become a second header line, a second message or another framing. */
+function checkField(name: string, key: string, value: string): void {
+  if (OF_THE_CONNECTION.has(key)) {
+    throw new ProxyError(
+      'PGR_OPTION_INVALID',
+      `${name} belongs to the connection, not to the message`,
+    )
+  }
   if (!COMMON_NAMES.has(name) && !isToken(name)) {
     throw new ProxyError('PGR_OPTION_INVALID', `not a header name: ${JSON.stringify(name)}`)
   }
@@ -163,6 +172,16 @@ function checkField(name: string, value: string): void {
   }
 }
 
+/** Written by the connection itself, as the framing and the life of each connection ask for. */
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+])
+/** Fields whose repetition makes a message mean different things to different readers. */
+const SINGLE: ReadonlySet<string> = new Set(['content-length', 'host'])
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Controls but TAB, and all that is not one latin1 byte. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/

@@ -11,18 +11,27 @@ import type { MessageWriter } from './message-writer.js'
 
 /** What a session needs of the connection that it is on. */
 export interface H1SessionOwner {
+  /** Writes the messages of the connection. */
   readonly writer: MessageWriter
+  /** Facts about the connection. */
   readonly digest: ConnectionDigest
+  /** Gives the time of `Date`. */
   readonly clock: Clock
+  /** Writes that time. */
   readonly date: HttpDate
   /** Whether the connection must close after the response in progress. */
   readonly mustClose: boolean
+  /** Starts or resumes the delivery of the request body. */
   readBody(): void
+  /** Stops the delivery until `readBody`. */
   pauseBody(): void
+  /** During the delivery of data only: its bytes stay valid afterwards. */
   retain(): void
   /** Bytes wait for the client: its write time-out runs. */
   watchWrites(): void
+  /** The response is complete: the connection goes on to the next request or closes. */
   finished(session: H1DownstreamSession): void
+  /** The response is incomplete: the connection closes so that the client sees it. */
   aborted(session: H1DownstreamSession): void
 }
 

@@ -97,7 +97,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   onData(buffer: Buffer, length: number): void {
     if (this.#kept !== null) this.#keep(buffer, 0, length)
-    else this.#process(buffer, 0, length)
+    else this.#process(buffer, 0, length, false)
   }
 
   onEnd(): void {
@@ -186,7 +186,8 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   // The reading side
 
-  #process(buffer: Buffer, from: number, to: number): void {
+  /** @param isOurs whether the memory is a copy that nobody overwrites: what is left need not be copied. */
+  #process(buffer: Buffer, from: number, to: number, isOurs: boolean): void {
     this.#processing = true
     let at = from
     try {
@@ -201,7 +202,10 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     } finally {
       this.#processing = false
     }
-    if (at < to && this.#state !== 'closed') this.#keep(buffer, at, to)
+    if (at < to && this.#state !== 'closed') {
+      if (isOurs) this.#kept = buffer.subarray(at, to)
+      else this.#keep(buffer, at, to)
+    }
     this.#session?.handler?.onRequestReadEnd()
   }
 
@@ -277,7 +281,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     const kept = this.#kept
     if (kept !== null) {
       this.#kept = null
-      this.#process(kept, 0, kept.length)
+      this.#process(kept, 0, kept.length, true)
     }
     if (this.#ended && this.#kept === null) this.onEnd()
   }

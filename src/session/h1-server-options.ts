@@ -26,17 +26,25 @@ export const DOWNSTREAM_TIMEOUTS: DownstreamTimeouts = Object.freeze({
 
 /** An answer that is complete in itself, such as an error response. */
 export interface CompleteResponse {
+  /** The head; its Content-Length, if any, is that of `body`. */
   readonly header: ResponseHeader
+  /** The whole body; may be empty. */
   readonly body: Buffer
 }
 
 /** What all HTTP/1 connections of a service share. */
 export interface H1ServerOptions {
+  /** Clock and deadlines. */
   readonly env: Environment
+  /** Told of what hooks and peers do wrong. */
   readonly logger: Logger
+  /** Counts requests and errors. */
   readonly counters: Counters
+  /** The `Date` of responses that come without one. */
   readonly date: HttpDate
+  /** Limits of request heads. */
   readonly limits: RequestLimits
+  /** Time-outs towards clients. */
   readonly timeouts: DownstreamTimeouts
   /** Whether a FIN after a complete request means that the client is gone (contract §5). */
   readonly abortOnClose: boolean

@@ -17,7 +17,9 @@ import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
 
 /** Time-outs towards an upstream, in ms; 0 is none. */
 export interface UpstreamTimeouts {
+  /** Longest gap between bytes from the upstream while an answer is awaited. */
   readonly readTimeoutMs: number
+  /** Longest time in which the upstream takes none of the bytes that wait. */
   readonly writeTimeoutMs: number
 }
 

@@ -47,6 +47,7 @@ export interface UpstreamSession {
   flush(): void
   /** Stops the delivery of the response until `resume`. */
   pause(): void
+  /** Goes on with the delivery; what came meanwhile is told at once. */
   resume(): void
   /** During `onResponseData` only: the bytes of the call stay valid afterwards. */
   retain(): void

@@ -274,3 +274,22 @@ describe('BodyDecoder', () => {
     decoder.finish()
   })
 })
+
+describe('chunk extensions', () => {
+  /** `count` chunks of `data` with an extension of `extensionBytes` each. */
+  function decode(count: number, data: string, extensionBytes: number): string | null {
+    const chunk = `${data.length.toString(16)};${'e'.repeat(extensionBytes)}\r\n${data}\r\n`
+    return decodeRequests([bytes(HEAD), bytes(`${chunk.repeat(count)}0\r\n\r\n`)]).error
+  }
+
+  test('may be longer than their data, but not for ever', () => {
+    assert.equal(decode(4, 'x', 4_000), null)
+    assert.equal(decode(5, 'x', 4_000), INVALID)
+    assert.equal(decode(500, 'x', 20), null)
+    assert.equal(decode(5_000, 'x', 20), INVALID)
+  })
+
+  test('may come with every chunk of data that is worth it', () => {
+    assert.equal(decode(2_000, 'x'.repeat(100), 90), null)
+  })
+})

@@ -21,8 +21,9 @@ export interface BodyCodes {
  * that the caller can stop between two pieces. Pieces are ranges of the caller's buffer: no copies.
  */
 export class BodyDecoder {
-  /** The piece of data that the last `next` found, as a range of its buffer; empty when equal. */
+  /** Where in its buffer the piece of data starts that the last `next` found. */
   dataStart = 0
+  /** After the last byte of that piece; equal to `dataStart` when there is none. */
   dataEnd = 0
   /** Whether the body is complete. */
   done = true
@@ -36,6 +37,8 @@ export class BodyDecoder {
   #sizeDigits = 0
   /** Bytes of the chunk line so far, counted from the start of its extensions on. */
   #lineBytes = 0
+  /** Bytes of chunk lines with extensions, less those of the data that came with them. */
+  #extensionBytes = 0
   #trailerReader: SectionReader | null = null
 
   constructor(codes: BodyCodes) {
@@ -46,6 +49,7 @@ export class BodyDecoder {
   start(length: BodyLength): void {
     this.done = length === 0
     this.trailers = null
+    this.#extensionBytes = 0
     this.#left = Math.max(0, length)
     if (length === CHUNKED) this.#startChunk()
     else this.#state = length === UNTIL_CLOSE ? 'until-close' : 'length'
@@ -110,7 +114,7 @@ export class BodyDecoder {
         this.#takeSizeByte(byte)
         return
       case 'extension':
-        if (byte === CR) this.#state = 'size-lf'
+        if (byte === CR) this.#endExtension()
         else if (++this.#lineBytes > MAX_CHUNK_LINE_BYTES)
           throw this.#invalid('a chunk line is too long')
         else if (IS_VALUE[byte] !== 1) throw this.#invalid('a control in a chunk extension')
@@ -147,6 +151,13 @@ export class BodyDecoder {
     this.#lineBytes = this.#sizeDigits + 1
   }
 
+  /** Extensions nobody reads may not cost much more than the data they come with. */
+  #endExtension(): void {
+    this.#state = 'size-lf'
+    this.#extensionBytes = Math.max(0, this.#extensionBytes + this.#lineBytes - this.#left)
+    if (this.#extensionBytes > MAX_EXTENSION_BYTES) throw this.#invalid('too many chunk extensions')
+  }
+
   #startChunk(): void {
     this.#state = 'size'
     this.#left = 0
@@ -166,6 +177,7 @@ export class BodyDecoder {
     const { invalidCode } = this.#codes
     this.#trailerReader ??= new SectionReader({
       maxStartLineBytes: 0,
+      maxEmptyLines: 0,
       maxFieldBytes: MAX_TRAILER_BYTES,
       startLineCode: invalidCode,
       fieldCode: invalidCode,
@@ -209,4 +221,5 @@ const NOT_HEX = 255
 /** 13 digits are 52 bits: every size is an exact number. */
 const MAX_SIZE_DIGITS = 13
 const MAX_CHUNK_LINE_BYTES = 4_096
+const MAX_EXTENSION_BYTES = 16_384
 const MAX_TRAILER_BYTES = 16_384

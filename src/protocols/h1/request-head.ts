@@ -45,6 +45,7 @@ export const REQUEST_LIMITS: RequestLimits = Object.freeze({
 export function requestSectionLimits(limits: RequestLimits): SectionLimits {
   return {
     maxStartLineBytes: limits.maxRequestLineBytes,
+    maxEmptyLines: 4,
     maxFieldBytes: limits.maxHeaderBytes,
     startLineCode: 'PGR_TARGET_TOO_LONG',
     fieldCode: 'PGR_HEADER_TOO_LARGE',

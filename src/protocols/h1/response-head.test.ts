@@ -31,6 +31,10 @@ function refused(text: string, method = 'GET'): void {
 }
 
 describe('the status line (RFC 9112 §4)', () => {
+  test('comes first: only requests may have empty lines before them (§2.2)', () => {
+    refused('\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+  })
+
   const lines: readonly (readonly [string, number, string, string])[] = [
     ['HTTP/1.1 200 OK', 200, 'OK', '1.1'],
     ['HTTP/1.0 200 OK', 200, 'OK', '1.0'],

@@ -23,6 +23,7 @@ export interface ResponseHead {
 /** Limits of response heads. */
 export const RESPONSE_SECTION_LIMITS: SectionLimits = Object.freeze({
   maxStartLineBytes: 16_384,
+  maxEmptyLines: 0,
   maxFieldBytes: 65_536,
   startLineCode: 'PGR_RESPONSE_TOO_LARGE',
   fieldCode: 'PGR_RESPONSE_TOO_LARGE',

@@ -10,6 +10,8 @@ export const NEED_MORE = -1
 export interface SectionLimits {
   /** Bytes of the start line, its end not counted; 0 for a section without one (trailers). */
   readonly maxStartLineBytes: number
+  /** Empty lines that may come before the start line (RFC 9112 §2.2). */
+  readonly maxEmptyLines: number
   /** Bytes of all field lines together. */
   readonly maxFieldBytes: number
   /** Broken start-line limit. */
@@ -27,8 +29,9 @@ export interface SectionLimits {
  * others (RFC 9112 §2.2 allows either).
  */
 export class SectionReader {
-  /** Where the complete section stands after `feed` returned a position. */
+  /** Holds the complete section after `feed` returned a position. */
   buffer: Buffer = EMPTY
+  /** Where the section starts in `buffer`. */
   start = 0
   /** After the empty line. */
   end = 0
@@ -117,7 +120,8 @@ export class SectionReader {
   }
 
   #countEmptyLine(): void {
-    if (++this.#skippedLines > MAX_EMPTY_LINES) throw this.#error(this.#limits.invalidCode)
+    if (++this.#skippedLines > this.#limits.maxEmptyLines)
+      throw this.#error(this.#limits.invalidCode)
   }
 
   /** The length of the section that starts at `base`, or {@link NEED_MORE}. */
@@ -202,4 +206,3 @@ export class SectionReader {
 
 const EMPTY = Buffer.alloc(0)
 const MIN_HELD_BYTES = 512
-const MAX_EMPTY_LINES = 4
