@@ -66,6 +66,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   #connector: Connector | null = null
   #stopping = false
   #onEmpty: (() => void) | null = null
+  #stopped: Promise<void> | null = null
 
   constructor(configuration: ServerConf, hooks: Hooks<Ctx>, options: HttpProxyServiceOptions) {
     this.name = options.name ?? 'HTTP proxy'
@@ -129,7 +130,19 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     }
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  destroy(): void {
+    this.#stopping = true
+    for (const acceptor of this.#acceptors) void acceptor.close()
+    for (const connection of this.#connections) connection.destroy()
+    this.#connector?.close()
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping = true
     const closed = this.#acceptors.map((acceptor) => acceptor.close())
     for (const connection of this.#connections) connection.drain()
@@ -139,13 +152,6 @@ export class HttpProxyService<Ctx = unknown> implements Service {
         this.#onEmpty = resolve
       })
     }
-    this.#connector?.close()
-  }
-
-  destroy(): void {
-    this.#stopping = true
-    for (const acceptor of this.#acceptors) void acceptor.close()
-    for (const connection of this.#connections) connection.destroy()
     this.#connector?.close()
   }
 

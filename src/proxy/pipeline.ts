@@ -1,30 +1,15 @@
 /** The life of a request, phase by phase, from its parsed head to its log line. */
 import { ProxyError } from '../error/index.js'
-import type { RequestHeader } from '../http/index.js'
-import type { Counters, Logger } from '../observability/index.js'
-import { H1UpstreamSession } from '../session/index.js'
 import type { DownstreamSession } from '../session/index.js'
-import type { Connection, Connector, Environment, HttpPeer } from '../transport/index.js'
+import { AttemptRunner } from './attempt-runner.js'
+import type { PipelineContext } from './attempt-runner.js'
 import { statusResponse } from './error-response.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { logFailure } from './log-failure.js'
 import { Relay, hookError } from './relay.js'
-import { decideRetry } from './retry.js'
 import { Session } from './session.js'
 import type { Attempt } from './session.js'
-
-/** What all requests of a service share. */
-export interface PipelineContext {
-  readonly env: Environment
-  readonly connector: Connector
-  readonly logger: Logger
-  readonly counters: Counters
-  /** Attempts per request in all (Pingora's `max_retries`). */
-  readonly maxAttempts: number
-  /** Request body bytes kept for another attempt. */
-  readonly maxRetryBytes: number
-}
 
 /**
  * Takes requests through their phases. `await` stands only where a hook or the network made a
@@ -34,10 +19,12 @@ export interface PipelineContext {
 export class Pipeline<Ctx> {
   readonly #hooks: Hooks<Ctx>
   readonly #context: PipelineContext
+  readonly #attempts: AttemptRunner<Ctx>
 
   constructor(hooks: Hooks<Ctx>, context: PipelineContext) {
     this.#hooks = hooks
     this.#context = context
+    this.#attempts = new AttemptRunner(hooks, context)
   }
 
   /** Serves one request to its end: the phases in their order. Never rejects. */
@@ -72,7 +59,7 @@ export class Pipeline<Ctx> {
 
         const attempt: Attempt = { peer, reused: false, error: null }
         this.#countAttempt(session.attempts.push(attempt))
-        attempt.error = await this.#attempt(session, relay, attempt)
+        attempt.error = await this.#attempts.run(session, relay, attempt)
         if (attempt.error === null) break
         if (!this.#retries(session, relay, downstream, attempt.error)) throw attempt.error
       }
@@ -124,100 +111,6 @@ export class Pipeline<Ctx> {
     return true
   }
 
-  /** One attempt: connect, send, relay. Returns why it failed, with the retry decision made. */
-  async #attempt(
-    session: Session,
-    relay: Relay<Ctx>,
-    attempt: Attempt,
-  ): Promise<ProxyError | null> {
-    const { connector } = this.#context
-    const { ctx } = relay
-    const { peer } = attempt
-
-    // A pooled connection costs no wait; it was watched while idle, so it stands.
-    let connection = connector.takeIdle(peer)
-    attempt.reused = connection !== undefined
-    if (connection === undefined) {
-      const made = await this.#connect(session, relay, peer)
-      if (made instanceof ProxyError) return made
-      connection = made
-    }
-    session.upstreamDigest = connection.digest
-    const upstream = H1UpstreamSession.open(connection, relay, peer, this.#context.env.deadlines)
-    let error: ProxyError | null
-    try {
-      const connected = this.#hooks.connectedToUpstream?.(
-        session,
-        attempt.reused,
-        peer,
-        connection.digest,
-        ctx,
-      )
-      if (isPromise(connected)) await connected
-
-      // On a copy, so that another attempt starts from what the client sent.
-      const request = upstreamRequest(session.reqHeader, peer)
-      const filtered = this.#hooks.upstreamRequestFilter?.(session, request, ctx)
-      if (isPromise(filtered)) await filtered
-
-      error = relay.clientError ?? upstream.failure
-      error ??= await new Promise<ProxyError | null>((resolve) => {
-        relay.start(upstream, request, resolve)
-      })
-    } catch (thrown) {
-      error = hookError(thrown)
-    }
-    if (error === null) {
-      // Only a connection on which nothing is left over may serve anybody else.
-      if (upstream.reusable) connector.release(peer, connection)
-      else upstream.abort()
-      return null
-    }
-    const { requestStarted } = upstream
-    upstream.abort()
-    return this.#errorWhileProxy(session, ctx, attempt, error, requestStarted)
-  }
-
-  async #connect(
-    session: Session,
-    relay: Relay<Ctx>,
-    peer: HttpPeer,
-  ): Promise<Connection | ProxyError> {
-    const gone = new AbortController()
-    relay.onClientGone = () => {
-      gone.abort()
-    }
-    try {
-      return await this.#context.connector.connect(peer, gone.signal)
-    } catch (thrown) {
-      if (relay.clientError !== null) return relay.clientError
-      const error = hookError(thrown)
-      error.context = `peer ${peer.toString()}`
-      // Nothing was sent yet, so the hook may ask for another attempt whatever the request is.
-      const verdict = this.#hooks.failToConnect?.(session, peer, error, relay.ctx)
-      return (isPromise(verdict) ? await verdict : verdict) ?? error
-    } finally {
-      relay.onClientGone = null
-    }
-  }
-
-  /** Decides whether the failed attempt may be followed by another. */
-  #errorWhileProxy(
-    session: Session,
-    ctx: Ctx,
-    attempt: Attempt,
-    failed: ProxyError,
-    requestStarted: boolean,
-  ): ProxyError {
-    const { peer, reused } = attempt
-    let error = failed
-    if (error.context === '') error.context = `peer ${peer.toString()}`
-    const facts = { method: session.reqHeader.method, reused, requestStarted }
-    error.retry = decideRetry(error, facts) ? 'yes' : 'no'
-    error = this.#hooks.errorWhileProxy?.(session, peer, error, ctx, reused) ?? error
-    return error
-  }
-
   /** The final failure: its log line, and a response where one can still be given. */
   async #failToProxy(
     session: Session,
@@ -252,7 +145,8 @@ export class Pipeline<Ctx> {
   ): void {
     if (downstream.headerWritten) return
     const status = verdict.status ?? error.status
-    if (status < 200 || status > 999 || status === CLIENT_LEFT) {
+    const isSent = Number.isInteger(status) && status >= 200 && status <= 999
+    if (!isSent || status === CLIENT_LEFT) {
       downstream.abort()
       return
     }
@@ -286,20 +180,6 @@ function assertResponded(downstream: DownstreamSession): void {
     'PGR_RESPONSE_ORDER',
     "requestFilter returned 'responded' without a response",
   )
-}
-
-/** The head as the upstream gets it when no filter changes it. */
-function upstreamRequest(header: RequestHeader, peer: HttpPeer): RequestHeader {
-  const request = header.clone()
-  // Only HTTP/1.0 requests may come without Host; HTTP/1.1, which we speak, must have one.
-  if (request.headers.getByKey('host') === undefined) {
-    request.headers.set('Host', peer.sni !== '' ? peer.sni : hostOf(peer.address))
-  }
-  return request
-}
-
-function hostOf(address: string): string {
-  return address.startsWith('unix:') ? 'localhost' : address
 }
 
 /** The status that stands for "the client left"; never sent. */

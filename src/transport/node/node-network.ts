@@ -32,7 +32,11 @@ export interface NodeNetworkOptions {
   readonly usesHandles?: boolean
 }
 
-/** Opens, secures and accepts connections through Node's public API. */
+/**
+ * Opens, secures and accepts connections. TCP in the clear works on the TCP handles below
+ * `net.Socket` where this Node has them as we know them (docs/decisions/0001-tcp-handles.md);
+ * everything else goes through Node's public API.
+ */
 export class NodeNetwork implements Network {
   /** Told of what a connection's handler threw; the connection is destroyed by then. */
   onUncaught: (error: unknown) => void

@@ -44,13 +44,32 @@ export class TcpHandleConnection implements Connection {
   #error: Error | null = null
   #closed = false
 
+  /** One read. What is returned becomes the memory of the next one. */
+  readonly #onRead = (): Buffer | undefined => {
+    const length = this.#binding.state[this.#binding.readResult]!
+    if (this.destroyed) return undefined
+    if (length <= 0) {
+      this.#onReadEnd(length)
+      return undefined
+    }
+    const buffer = this.#readBuffer!
+    this.bytesRead += length
+    try {
+      this.handler.onData(buffer, length)
+    } catch (thrown) {
+      this.#threw(thrown)
+      return undefined
+    }
+    return this.#nextReadBuffer(buffer, length)
+  }
+
   constructor(handle: TcpHandle, binding: TcpBinding, parts: TcpHandleParts) {
     this.#handle = handle
     this.#binding = binding
     this.#onUncaught = parts.onUncaught
     this.#staysLarge = parts.staysLarge
     this.digest = parts.digest
-    handle.onread = () => this.#onRead()
+    handle.onread = this.#onRead
   }
 
   get pendingBytes(): number {
@@ -185,25 +204,6 @@ export class TcpHandleConnection implements Connection {
     } catch (thrown) {
       this.#threw(thrown)
     }
-  }
-
-  /** One read. What is returned becomes the memory of the next one. */
-  #onRead(): Buffer | undefined {
-    const length = this.#binding.state[this.#binding.readResult]!
-    if (this.destroyed) return undefined
-    if (length <= 0) {
-      this.#onReadEnd(length)
-      return undefined
-    }
-    const buffer = this.#readBuffer!
-    this.bytesRead += length
-    try {
-      this.handler.onData(buffer, length)
-    } catch (thrown) {
-      this.#threw(thrown)
-      return undefined
-    }
-    return this.#nextReadBuffer(buffer, length)
   }
 
   /** A filled buffer says that more is coming: the next read gets a large one, until reads are small again. */
