@@ -17,6 +17,11 @@ export type {
   Session,
 } from './proxy/index.js'
 export { Opt, Server, ServerConf, backgroundService } from './server/index.js'
-export type { BackgroundContext, BackgroundService, Service, ServiceContext } from './server/index.js'
+export type {
+  BackgroundContext,
+  BackgroundService,
+  Service,
+  ServiceContext,
+} from './server/index.js'
 export { HttpPeer } from './transport/index.js'
 export type { ConnectionDigest, PeerOptions, TlsDigest } from './transport/index.js'

@@ -22,7 +22,7 @@ export class BackendRoutes {
   readonly #routes = new Map<unknown, BackendRoute>()
   readonly #upstream: UpstreamSettings
 
-  /** @param defaultCa PEM of the certificates to trust where the upstream names none. Default: the system's. */
+  /** @param defaultCa PEM to trust where the upstream names none. Default: what Node brings along. */
   constructor(upstream: UpstreamSettings, defaultCa?: string) {
     this.#upstream = upstream
     const ca = upstream.tls?.ca ?? (defaultCa === undefined ? undefined : Buffer.from(defaultCa))

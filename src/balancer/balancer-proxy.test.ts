@@ -31,6 +31,9 @@ async function proxyFor(upstream: Partial<UpstreamSettings>): Promise<BalancerPr
     },
     forwarding: BALANCER_DEFAULTS.forwarding,
     maxConnections: BALANCER_DEFAULTS.maxConnections,
+    limits: BALANCER_DEFAULTS.limits,
+    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
+    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
   }
   const routes = new BackendRoutes(settings.upstream)
   const balancer = await LoadBalancer.tryFromIter(routes.backends)

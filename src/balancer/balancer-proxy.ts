@@ -10,6 +10,7 @@ import { Forwarding } from './forwarding.js'
 
 /** What a {@link BalancerProxy} is made of. */
 export interface BalancerProxyParts {
+  /** What the file or the command line asks for. */
   readonly settings: BalancerSettings
   /** Chooses the backends. */
   readonly balancer: LoadBalancer

@@ -8,6 +8,7 @@ import {
   fixedField,
   integerField,
   notYetField,
+  sizeField,
   textField,
   zod,
 } from '../configuration/index.js'
@@ -20,7 +21,10 @@ export interface BalancerSections {
   readonly listeners: readonly { readonly address: string }[]
   readonly upstreams: Readonly<Record<string, UpstreamSection>>
   readonly forwarding?: ForwardingSection | undefined
-  readonly max_connections?: LimitsSection | undefined
+  readonly max_connections?: MaxConnectionsSection | undefined
+  readonly limits?: LimitsSection | undefined
+  readonly client_timeouts?: ClientTimeoutsSection | undefined
+  readonly abort_on_close?: boolean | undefined
 }
 
 /** One entry of `upstreams`. */
@@ -77,9 +81,24 @@ export interface ForwardingSection {
 }
 
 /** `max_connections`. */
-export interface LimitsSection {
+export interface MaxConnectionsSection {
   readonly per_listener?: number | undefined
   readonly per_client?: number | undefined
+}
+
+/** `limits` of requests; sizes in bytes. */
+export interface LimitsSection {
+  readonly request_line?: number | undefined
+  readonly headers?: number | undefined
+  readonly header_count?: number | undefined
+  readonly retry_buffer?: number | undefined
+}
+
+/** `client_timeouts`; in ms. */
+export interface ClientTimeoutsSection {
+  readonly header?: number | undefined
+  readonly body?: number | undefined
+  readonly write?: number | undefined
 }
 
 /** All sections; other top-level keys are the server's or the user's. */
@@ -99,6 +118,9 @@ export function balancerSchema(): z.ZodType<BalancerSections> {
     max_connections: z
       .strictObject({ per_listener: countField().optional(), per_client: countField().optional() })
       .optional(),
+    limits: limitsSchema().optional(),
+    client_timeouts: clientTimeoutsSchema().optional(),
+    abort_on_close: booleanField().optional(),
     routes: notYetField(),
     access_log: notYetField(),
     admin: notYetField(),
@@ -111,6 +133,9 @@ export const BALANCER_KEYS: readonly string[] = Object.freeze([
   'upstreams',
   'forwarding',
   'max_connections',
+  'limits',
+  'client_timeouts',
+  'abort_on_close',
   'routes',
   'access_log',
   'admin',
@@ -194,6 +219,23 @@ function timeoutsSchema(): z.ZodType<TimeoutsSection> {
   })
 }
 
+function limitsSchema(): z.ZodType<LimitsSection> {
+  const z = zod()
+  return z.strictObject({
+    request_line: sizeField(1, MAX_HEAD_BYTES).optional(),
+    headers: sizeField(1, MAX_HEAD_BYTES).optional(),
+    header_count: integerField(1, 10_000).optional(),
+    retry_buffer: sizeField(0, MAX_RETRY_BYTES).optional(),
+  })
+}
+
+/** From 1 ms: a client that may take for ever holds its connection for ever. */
+function clientTimeoutsSchema(): z.ZodType<ClientTimeoutsSection> {
+  const z = zod()
+  const duration = durationField(1).optional()
+  return z.strictObject({ header: duration, body: duration, write: duration })
+}
+
 function listenAddressField(): z.ZodType<string> {
   return field('IP:PORT, [IPV6]:PORT or unix:/PATH', (value) => {
     if (typeof value !== 'string') return undefined
@@ -228,6 +270,10 @@ function trustedProxyField(): z.ZodType<string> {
 function countField(): z.ZodType<number> {
   return integerField(0, 1_000_000)
 }
+
+/** Every client may make us hold as much as this. */
+const MAX_HEAD_BYTES = 16 * 1024 ** 2
+const MAX_RETRY_BYTES = 1024 ** 3
 
 const LATER_BALANCE = [
   'fnv_hash',

@@ -1,4 +1,8 @@
 /** What the ready-made balancer does: the configuration file or command line, resolved and checked. */
+import { REQUEST_LIMITS } from '../protocols/index.js'
+import type { RequestLimits } from '../protocols/index.js'
+import { DOWNSTREAM_TIMEOUTS } from '../session/index.js'
+import type { DownstreamTimeouts } from '../session/index.js'
 
 /** Everything a balancer is built from. */
 export interface BalancerSettings {
@@ -10,6 +14,12 @@ export interface BalancerSettings {
   readonly forwarding: ForwardingSettings
   /** Limits on connections from clients. */
   readonly maxConnections: ConnectionLimits
+  /** Limits on requests. */
+  readonly limits: ClientLimits
+  /** Time-outs towards clients. */
+  readonly clientTimeouts: DownstreamTimeouts
+  /** Whether a FIN after a complete request means that the client is gone. */
+  readonly abortOnClose: boolean
 }
 
 /** A group of servers that can answer the same requests. */
@@ -26,7 +36,9 @@ export interface UpstreamSettings {
   readonly tls: UpstreamTls | undefined
   /** How backends are checked; `undefined`: they are not. */
   readonly healthCheck: HealthCheckSettings | undefined
+  /** When a request that failed is tried again. */
   readonly retries: RetrySettings
+  /** Time-outs towards each backend. */
   readonly timeouts: UpstreamTimeouts
   /** Idle connections kept; `undefined`: the server's `upstream_keepalive_pool_size`. */
   readonly maxIdle: number | undefined
@@ -47,8 +59,12 @@ export type HostHeader = { readonly name: string } | 'upstream'
 export interface UpstreamTls {
   /** Name to ask for and verify; `undefined`: the name that the backend was written with. */
   readonly sni: string | undefined
+  /** Whether the certificate is verified, chain and name. */
   readonly verify: boolean
-  /** Trusted certificates in place of the system's, PEM. Bytes, so that their hash is kept. */
+  /**
+   * Trusted certificates, PEM; `undefined`: those of `ca_file`, else those that Node brings along.
+   * Bytes, so that their hash is kept.
+   */
   readonly ca: Buffer | undefined
   /** Our certificate and key, PEM. */
   readonly identity: { readonly cert: Buffer; readonly key: Buffer } | undefined
@@ -56,9 +72,13 @@ export interface UpstreamTls {
 
 /** How and how often backends are checked. */
 export interface HealthCheckSettings {
+  /** Time from the start of one round to the start of the next, in ms, from 1. */
   readonly intervalMs: number
+  /** Time for the connection and the TLS handshake together, in ms, from 1. */
   readonly timeoutMs: number
+  /** Checks in a row that must succeed before a backend is healthy again, from 1. */
   readonly consecutiveSuccess: number
+  /** Checks in a row that must fail before a backend is unhealthy, from 1. */
   readonly consecutiveFailure: number
 }
 
@@ -72,10 +92,15 @@ export interface RetrySettings {
 
 /** Time-outs towards a backend in ms; 0 switches one off, but `idle` 0 keeps no connection. */
 export interface UpstreamTimeouts {
+  /** For TCP connect, and again for the TLS handshake. */
   readonly connectMs: number
+  /** For name, connect and TLS together. */
   readonly totalConnectMs: number
+  /** Longest gap between bytes from the backend while an answer is awaited. */
   readonly readMs: number
+  /** Longest time in which the backend takes none of the bytes that wait. */
   readonly writeMs: number
+  /** Longest time of an idle connection in the pool. */
   readonly idleMs: number
 }
 
@@ -93,19 +118,31 @@ export interface ForwardingSettings {
 
 /** Limits on connections from clients; 0: none. */
 export interface ConnectionLimits {
+  /** At once on one listener. */
   readonly perListener: number
-  /** By IP address. */
+  /** At once on one listener from one IP address. */
   readonly perClient: number
 }
 
-/** The defaults, which `docs/reference` repeats. */
+/** Limits on requests from clients. */
+export interface ClientLimits extends RequestLimits {
+  /** Bytes of a request body kept for another attempt; a larger one is not retried. */
+  readonly maxRetryBytes: number
+}
+
+/** The defaults, which `docs/guide` repeats. */
 export const BALANCER_DEFAULTS: {
+  readonly abortOnClose: boolean
+  readonly clientTimeouts: DownstreamTimeouts
   readonly forwarding: ForwardingSettings
   readonly healthCheck: HealthCheckSettings
+  readonly limits: ClientLimits
   readonly maxConnections: ConnectionLimits
   readonly retries: RetrySettings
   readonly timeouts: UpstreamTimeouts
 } = Object.freeze({
+  abortOnClose: true,
+  clientTimeouts: DOWNSTREAM_TIMEOUTS,
   forwarding: { xForwarded: true, via: true, forwarded: false, trustedProxies: [] },
   healthCheck: {
     intervalMs: 1_000,
@@ -113,6 +150,7 @@ export const BALANCER_DEFAULTS: {
     consecutiveSuccess: 1,
     consecutiveFailure: 1,
   },
+  limits: { ...REQUEST_LIMITS, maxRetryBytes: 65_536 },
   maxConnections: { perListener: 10_000, perClient: 0 },
   retries: { max: 1, on: ['connect', 'reset'] as const },
   timeouts: {

@@ -31,6 +31,7 @@ export async function createBalancer(
   { env, onRequest }: CreateBalancerOptions = {},
 ): Promise<Service[]> {
   const { upstream, maxConnections } = settings
+  const { maxRetryBytes, ...limits } = settings.limits
   const routes = new BackendRoutes(upstream, conf.ca)
   const balancer = await LoadBalancer.tryFromIter(routes.backends, {
     name: upstream.name,
@@ -42,6 +43,10 @@ export async function createBalancer(
     name: 'balancer',
     maxConnections: maxConnections.perListener,
     maxConnectionsPerClient: maxConnections.perClient,
+    limits,
+    maxRetryBytes,
+    timeouts: settings.clientTimeouts,
+    abortOnClose: settings.abortOnClose,
     ...(upstream.maxIdle !== undefined && { maxIdleUpstreams: upstream.maxIdle }),
   })
   for (const address of settings.listeners) proxy.addListener(address)

@@ -7,6 +7,7 @@ export { BALANCER_DEFAULTS } from './balancer-settings.js'
 export type {
   BackendSettings,
   BalancerSettings,
+  ClientLimits,
   ConnectionLimits,
   ForwardingSettings,
   HealthCheckSettings,

@@ -45,6 +45,23 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     'F:3:33: forwarding.trusted_proxies[0]: "me": expected an IP address, a network such as 10.0.0.0/8, or unix:',
   ],
   [
+    `${LEAST}limits: { request_line: 0, headers: 64kB, header_cout: 1, retry_buffer: 2gb }`,
+    [
+      'F:3:25: limits.request_line: got 0; expected a size from 1b to 16mb, such as 64kb or a number of bytes',
+      'F:3:43: limits.header_cout: unknown key; did you mean header_count?',
+      'F:3:73: limits.retry_buffer: got "2gb"; expected a size from 0b to 1gb, such as 64kb or a number of bytes',
+    ].join('\n'),
+  ],
+  [
+    `${LEAST}client_timeouts: { header: 0s }`,
+    'F:3:28: client_timeouts.header: got "0s"; expected a duration with its unit of at least 1ms, such as 1s, 500ms or 2m',
+  ],
+  [
+    `${LEAST}client_timeouts: { read: 1s }`,
+    'F:3:20: client_timeouts.read: unknown key; known are header, body, write',
+  ],
+  [`${LEAST}abort_on_close: 1`, 'F:3:17: abort_on_close: got 1; expected true or false'],
+  [
     `${LEAST}max_connections: { per_client: -1 }`,
     'F:3:32: max_connections.per_client: got -1; expected an integer from 0 to 1000000',
   ],
@@ -148,6 +165,14 @@ describe('readBalancer', () => {
       },
       forwarding: { xForwarded: true, via: true, forwarded: false, trustedProxies: [] },
       maxConnections: { perListener: 10_000, perClient: 0 },
+      limits: {
+        maxRequestLineBytes: 16_384,
+        maxHeaderBytes: 65_536,
+        maxHeaders: 128,
+        maxRetryBytes: 65_536,
+      },
+      clientTimeouts: { headerMs: 60_000, bodyMs: 60_000, writeMs: 60_000 },
+      abortOnClose: true,
     })
   })
 
@@ -167,6 +192,9 @@ upstreams:
     keepalive: { max_idle: 7 }
 forwarding: { x_forwarded: false, via: false, forwarded: true, trusted_proxies: [10.0.0.0/8, '::1'] }
 max_connections: { per_listener: 5, per_client: 2 }
+limits: { request_line: 4kb, headers: 8000, header_count: 50, retry_buffer: 0 }
+client_timeouts: { header: 10s, body: 500ms, write: 2m }
+abort_on_close: false
 `)
     assert.deepEqual(settings, {
       listeners: ['unix:/etc/p/run/p.sock', '[::]:80'],
@@ -202,6 +230,14 @@ max_connections: { per_listener: 5, per_client: 2 }
         trustedProxies: ['10.0.0.0/8', '::1'],
       },
       maxConnections: { perListener: 5, perClient: 2 },
+      limits: {
+        maxRequestLineBytes: 4_096,
+        maxHeaderBytes: 8_000,
+        maxHeaders: 50,
+        maxRetryBytes: 0,
+      },
+      clientTimeouts: { headerMs: 10_000, bodyMs: 500, writeMs: 120_000 },
+      abortOnClose: false,
     })
   })
 })

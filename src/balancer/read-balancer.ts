@@ -12,6 +12,7 @@ import { ServerConf } from '../server/index.js'
 import { BALANCER_DEFAULTS } from './balancer-settings.js'
 import type {
   BalancerSettings,
+  ClientLimits,
   ForwardingSettings,
   HostHeader,
   UpstreamSettings,
@@ -22,7 +23,9 @@ import type { BalancerSections, TlsSection, UpstreamSection } from './balancer-s
 
 /** A configuration file, resolved. */
 export interface BalancerFile {
+  /** The server's own keys. */
   readonly conf: ServerConf
+  /** The balancer's sections. */
   readonly settings: BalancerSettings
 }
 
@@ -58,14 +61,23 @@ function resolveSections(
   }
   checkListeners(document, sections, problems)
   const { per_listener, per_client } = sections.max_connections ?? {}
+  const { header, body, write } = sections.client_timeouts ?? {}
+  const { abortOnClose, clientTimeouts, maxConnections } = BALANCER_DEFAULTS
   return {
     listeners: sections.listeners.map(({ address }) => resolveUnixPath(document, address)),
     upstream: resolveUpstream(document, only[0], only[1], problems),
     forwarding: resolveForwarding(sections),
     maxConnections: {
-      perListener: per_listener ?? BALANCER_DEFAULTS.maxConnections.perListener,
-      perClient: per_client ?? BALANCER_DEFAULTS.maxConnections.perClient,
+      perListener: per_listener ?? maxConnections.perListener,
+      perClient: per_client ?? maxConnections.perClient,
     },
+    limits: resolveLimits(sections),
+    clientTimeouts: {
+      headerMs: header ?? clientTimeouts.headerMs,
+      bodyMs: body ?? clientTimeouts.bodyMs,
+      writeMs: write ?? clientTimeouts.writeMs,
+    },
+    abortOnClose: sections.abort_on_close ?? abortOnClose,
   }
 }
 
@@ -168,6 +180,16 @@ function resolveForwarding({ forwarding = {} }: BalancerSections): ForwardingSet
     via: forwarding.via ?? defaults.via,
     forwarded: forwarding.forwarded ?? defaults.forwarded,
     trustedProxies: forwarding.trusted_proxies ?? defaults.trustedProxies,
+  }
+}
+
+function resolveLimits({ limits = {} }: BalancerSections): ClientLimits {
+  const defaults = BALANCER_DEFAULTS.limits
+  return {
+    maxRequestLineBytes: limits.request_line ?? defaults.maxRequestLineBytes,
+    maxHeaderBytes: limits.headers ?? defaults.maxHeaderBytes,
+    maxHeaders: limits.header_count ?? defaults.maxHeaders,
+    maxRetryBytes: limits.retry_buffer ?? defaults.maxRetryBytes,
   }
 }
 

@@ -73,6 +73,9 @@ function parseProxy(args: readonly string[]): Command {
     },
     forwarding: BALANCER_DEFAULTS.forwarding,
     maxConnections: BALANCER_DEFAULTS.maxConnections,
+    limits: BALANCER_DEFAULTS.limits,
+    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
+    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
   }
   return { name: 'proxy', opt: optOf(flags), settings }
 }

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { ProxyError } from '../error/index.js'
 import { describeValue } from './config-problem.js'
 import { zod } from './lazy-packages.js'
-import { parseDurationMs, parseSizeBytes } from './units.js'
+import { formatSize, parseDurationMs, parseSizeBytes } from './units.js'
 
 /**
  * A field read by `read`, which returns `undefined` for a value that does not fit, or throws a
@@ -69,13 +69,14 @@ export function secondsField(minSeconds: number = 0): z.ZodType<number> {
   })
 }
 
-/** A size such as `64kb` or `10mb`, or plain bytes; as bytes. */
-export function sizeField(minBytes: number = 0): z.ZodType<number> {
-  return field('a size such as 64kb, 10mb or a number of bytes', (value) => {
+/** A size such as `64kb` or `10mb`, or plain bytes, from `minBytes` to `maxBytes`; as bytes. */
+export function sizeField(minBytes: number, maxBytes: number): z.ZodType<number> {
+  const range = `from ${formatSize(minBytes)} to ${formatSize(maxBytes)}`
+  return field(`a size ${range}, such as 64kb or a number of bytes`, (value) => {
     const bytes = typeof value === 'string' ? parseSizeBytes(value) : value
-    return typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= minBytes
-      ? bytes
-      : undefined
+    const fits =
+      typeof bytes === 'number' && Number.isInteger(bytes) && bytes >= minBytes && bytes <= maxBytes
+    return fits ? bytes : undefined
   })
 }
 

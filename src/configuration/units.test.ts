@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { nearestName } from './nearest-name.js'
-import { parseDurationMs, parseSizeBytes } from './units.js'
+import { formatSize, parseDurationMs, parseSizeBytes } from './units.js'
 
 describe('units', () => {
   test('reads durations', () => {
@@ -29,6 +29,11 @@ describe('units', () => {
     ]) {
       assert.equal(parseDurationMs(text), undefined, text)
     }
+  })
+
+  test('writes sizes with the largest unit of which they are whole', () => {
+    const cases = ['0b', '1b', '1000b', '64kb', '1025b', '16mb', '1gb', '1025mb']
+    for (const text of cases) assert.equal(formatSize(parseSizeBytes(text)!), text)
   })
 
   test('reads sizes', () => {

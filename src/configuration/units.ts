@@ -16,6 +16,15 @@ export function parseSizeBytes(text: string): number | undefined {
   return parseWithUnit(text.toLowerCase(), SIZE_UNITS)
 }
 
+/** Writes bytes with the largest unit of which they are whole: `64kb`. */
+export function formatSize(bytes: number): string {
+  let text = `${bytes}b`
+  for (const [unit, size] of Object.entries(SIZE_UNITS)) {
+    if (bytes >= size && bytes % size === 0) text = `${bytes / size}${unit}`
+  }
+  return text
+}
+
 function parseWithUnit(text: string, units: Readonly<Record<string, number>>): number | undefined {
   const match = NUMBER_WITH_UNIT.exec(text)
   const unit = match && Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined

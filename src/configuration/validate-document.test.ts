@@ -24,7 +24,7 @@ import type { ConfigProblem } from './index.js'
 const SCHEMA = z.strictObject({
   threads: integerField(1, 64).optional(),
   grace_seconds: secondsField().optional(),
-  body: sizeField(1).optional(),
+  body: sizeField(1, 1024 ** 2).optional(),
   h2c: fixedField(false).optional(),
   admin: notYetField(),
   balance: choiceField(['round_robin', 'random'], ['peak_ewma']).optional(),
@@ -98,7 +98,7 @@ const GOLDEN: readonly (readonly [string, string])[] = [
   ],
   [
     'body: 1parsec',
-    'c.yaml:1:7: body: got "1parsec"; expected a size such as 64kb, 10mb or a number of bytes',
+    'c.yaml:1:7: body: got "1parsec"; expected a size from 1b to 1mb, such as 64kb or a number of bytes',
   ],
   ['- a\n- b', 'c.yaml:1:1: got a list; expected a mapping of keys'],
   ['just text', 'c.yaml:1:1: got "just text"; expected a mapping of keys'],

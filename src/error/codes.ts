@@ -25,9 +25,17 @@ export interface ErrorCodeEntry {
  */
 export const ERROR_CODES = {
   // Upstream: finding and reaching a peer.
-  PGR_NO_PEER: { source: 'upstream', status: 503, text: 'no healthy backend to send the request to' },
+  PGR_NO_PEER: {
+    source: 'upstream',
+    status: 503,
+    text: 'no healthy backend to send the request to',
+  },
   PGR_RESOLVE_FAILED: { source: 'upstream', status: 502, text: 'host name could not be resolved' },
-  PGR_DISCOVERY_FAILED: { source: 'upstream', status: 503, text: 'finding out the backends failed' },
+  PGR_DISCOVERY_FAILED: {
+    source: 'upstream',
+    status: 503,
+    text: 'finding out the backends failed',
+  },
   PGR_HEALTH_CHECK_FAILED: { source: 'upstream', status: 502, text: 'a health check failed' },
   PGR_CONNECT_TIMEOUT: { source: 'upstream', status: 504, text: 'connecting took too long' },
   PGR_CONNECT_REFUSED: { source: 'upstream', status: 502, text: 'connection refused' },
@@ -35,21 +43,57 @@ export const ERROR_CODES = {
   PGR_CONNECT_FAILED: { source: 'upstream', status: 502, text: 'connecting failed' },
   PGR_BIND_FAILED: { source: 'internal', status: 500, text: 'binding to the local address failed' },
   PGR_TLS_HANDSHAKE_FAILED: { source: 'upstream', status: 502, text: 'TLS handshake failed' },
-  PGR_TLS_HANDSHAKE_TIMEOUT: { source: 'upstream', status: 504, text: 'TLS handshake took too long' },
+  PGR_TLS_HANDSHAKE_TIMEOUT: {
+    source: 'upstream',
+    status: 504,
+    text: 'TLS handshake took too long',
+  },
   PGR_CERTIFICATE_INVALID: {
     source: 'upstream',
     status: 502,
     text: 'the certificate of the peer was not accepted',
   },
   // Upstream: the exchange.
-  PGR_UPSTREAM_READ_TIMEOUT: { source: 'upstream', status: 504, text: 'the peer sent nothing in time' },
-  PGR_UPSTREAM_WRITE_TIMEOUT: { source: 'upstream', status: 504, text: 'the peer took no bytes in time' },
-  PGR_UPSTREAM_READ_FAILED: { source: 'upstream', status: 502, text: 'reading from the peer failed' },
-  PGR_UPSTREAM_WRITE_FAILED: { source: 'upstream', status: 502, text: 'writing to the peer failed' },
-  PGR_UPSTREAM_CLOSED: { source: 'upstream', status: 502, text: 'the peer closed before it answered' },
-  PGR_RESPONSE_INVALID: { source: 'upstream', status: 502, text: 'the response head is not HTTP/1' },
-  PGR_RESPONSE_TOO_LARGE: { source: 'upstream', status: 502, text: 'the response head is too large' },
-  PGR_RESPONSE_BODY_INVALID: { source: 'upstream', status: 502, text: 'the response body is malformed' },
+  PGR_UPSTREAM_READ_TIMEOUT: {
+    source: 'upstream',
+    status: 504,
+    text: 'the peer sent nothing in time',
+  },
+  PGR_UPSTREAM_WRITE_TIMEOUT: {
+    source: 'upstream',
+    status: 504,
+    text: 'the peer took no bytes in time',
+  },
+  PGR_UPSTREAM_READ_FAILED: {
+    source: 'upstream',
+    status: 502,
+    text: 'reading from the peer failed',
+  },
+  PGR_UPSTREAM_WRITE_FAILED: {
+    source: 'upstream',
+    status: 502,
+    text: 'writing to the peer failed',
+  },
+  PGR_UPSTREAM_CLOSED: {
+    source: 'upstream',
+    status: 502,
+    text: 'the peer closed before it answered',
+  },
+  PGR_RESPONSE_INVALID: {
+    source: 'upstream',
+    status: 502,
+    text: 'the response head is not HTTP/1',
+  },
+  PGR_RESPONSE_TOO_LARGE: {
+    source: 'upstream',
+    status: 502,
+    text: 'the response head is too large',
+  },
+  PGR_RESPONSE_BODY_INVALID: {
+    source: 'upstream',
+    status: 502,
+    text: 'the response body is malformed',
+  },
   PGR_RESPONSE_BODY_INCOMPLETE: {
     source: 'upstream',
     status: 502,
@@ -58,10 +102,22 @@ export const ERROR_CODES = {
   // Downstream.
   PGR_REQUEST_INVALID: { source: 'downstream', status: 400, text: 'the request head is malformed' },
   PGR_TARGET_TOO_LONG: { source: 'downstream', status: 414, text: 'the request line is too long' },
-  PGR_HEADER_TOO_LARGE: { source: 'downstream', status: 431, text: 'the header section is too large' },
+  PGR_HEADER_TOO_LARGE: {
+    source: 'downstream',
+    status: 431,
+    text: 'the header section is too large',
+  },
   PGR_VERSION_UNSUPPORTED: { source: 'downstream', status: 505, text: 'not HTTP/1.0 or HTTP/1.1' },
-  PGR_CONNECT_NOT_ALLOWED: { source: 'downstream', status: 405, text: 'CONNECT is not allowed here' },
-  PGR_REQUEST_BODY_INVALID: { source: 'downstream', status: 400, text: 'the request body is malformed' },
+  PGR_CONNECT_NOT_ALLOWED: {
+    source: 'downstream',
+    status: 405,
+    text: 'CONNECT is not allowed here',
+  },
+  PGR_REQUEST_BODY_INVALID: {
+    source: 'downstream',
+    status: 400,
+    text: 'the request body is malformed',
+  },
   PGR_REQUEST_BODY_INCOMPLETE: {
     source: 'downstream',
     status: 400,
@@ -69,7 +125,11 @@ export const ERROR_CODES = {
   },
   PGR_HEADER_TIMEOUT: { source: 'downstream', status: 408, text: 'the request head took too long' },
   PGR_BODY_TIMEOUT: { source: 'downstream', status: 408, text: 'the request body took too long' },
-  PGR_DOWNSTREAM_CLOSED: { source: 'downstream', status: 499, text: 'the client left before the answer' },
+  PGR_DOWNSTREAM_CLOSED: {
+    source: 'downstream',
+    status: 499,
+    text: 'the client left before the answer',
+  },
   PGR_DOWNSTREAM_WRITE_TIMEOUT: {
     source: 'downstream',
     status: 499,
@@ -83,12 +143,20 @@ export const ERROR_CODES = {
     status: 500,
     text: 'the body does not have the length that its Content-Length says',
   },
-  PGR_RESPONSE_ORDER: { source: 'internal', status: 500, text: 'a response part was written out of order' },
+  PGR_RESPONSE_ORDER: {
+    source: 'internal',
+    status: 500,
+    text: 'a response part was written out of order',
+  },
   PGR_INTERNAL: { source: 'internal', status: 500, text: 'internal error' },
   // Start-up, options and configuration: thrown to the caller, never sent to a client.
   PGR_OPTION_INVALID: { source: 'internal', status: 500, text: 'an option is out of range' },
   PGR_ADDRESS_INVALID: { source: 'internal', status: 500, text: 'not an address' },
-  PGR_CONFIGURATION_INVALID: { source: 'internal', status: 500, text: 'the configuration is not valid' },
+  PGR_CONFIGURATION_INVALID: {
+    source: 'internal',
+    status: 500,
+    text: 'the configuration is not valid',
+  },
   PGR_NOT_AVAILABLE: { source: 'internal', status: 500, text: 'not available yet' },
   PGR_LISTEN_FAILED: { source: 'internal', status: 500, text: 'listening failed' },
 } as const

@@ -192,8 +192,8 @@ describe('Backends.runHealthCheck', () => {
     assert.equal(readiness(), '++')
     assert.deepEqual(check.changes, ['10.0.0.2:80 down', '10.0.0.2:80 up'])
     assert.deepEqual(logger.lines, [
-      'warn 10.0.0.2:80 becomes unhealthy: no answer',
-      'info 10.0.0.2:80 becomes healthy',
+      'warn backend 10.0.0.2:80 becomes unhealthy: no answer',
+      'info backend 10.0.0.2:80 becomes healthy',
     ])
   })
 

@@ -32,6 +32,7 @@ export interface RunOptions {
  * update: the set is replaced as a whole.
  */
 export class Backends {
+  /** Clock, network and chance of its checks and updates. */
   readonly env: Environment
   readonly #discovery: ServiceDiscovery
   readonly #logger: Logger | undefined

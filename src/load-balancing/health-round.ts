@@ -88,17 +88,24 @@ function report(
 ): void {
   const { address } = backend
   if (healthy) {
-    logger.info(`${address} becomes healthy`, { backend: address })
+    logger.info(`backend ${address} becomes healthy`, { backend: address })
   } else {
     const code = reason instanceof ProxyError ? reason.code : undefined
-    const text = describeThrown(reason)
-    logger.warn(`${address} becomes unhealthy: ${text}`, { backend: address, code })
+    const text = reasonText(address, reason)
+    logger.warn(`backend ${address} becomes unhealthy: ${text}`, { backend: address, code })
   }
   try {
     check.onHealthChanged?.(backend, healthy)
   } catch (error) {
     logger.error(`onHealthChanged threw: ${describeThrown(error)}`, { backend: address })
   }
+}
+
+/** Errors of the network begin with what was tried where; the log line says the address already. */
+function reasonText(address: string, reason: unknown): string {
+  return describeThrown(reason)
+    .replace(`connect ${address}: `, '')
+    .replace(`TLS ${address}: `, 'TLS: ')
 }
 
 /** Enough to be quick, few enough not to look like an attack or to use up descriptors. */

@@ -200,8 +200,8 @@ describe('LoadBalancer.start', () => {
     await done
     assert.deepEqual(picks(balancer, 2), [THREE[2], THREE[2]])
     assert.deepEqual(state.logger.lines, [
-      'warn 10.0.0.1:80 becomes unhealthy: no connection within 1000 ms',
-      'warn 10.0.0.2:80 becomes unhealthy: connection refused',
+      'warn backend 10.0.0.1:80 becomes unhealthy: no connection within 1000 ms',
+      'warn backend 10.0.0.2:80 becomes unhealthy: connection refused',
     ])
   })
 

@@ -31,6 +31,7 @@ export interface LoadBalancerOptions {
 export interface LoadBalancerContext {
   /** Aborts when the server stops. */
   readonly signal: AbortSignal
+  /** Told of changes of health and of failed updates, unless the balancer has its own logger. */
   readonly logger: Logger
   /** To be called once the backends have been checked for the first time. */
   readonly ready: () => void

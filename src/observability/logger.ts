@@ -10,10 +10,15 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 export interface Logger {
   /** The level from which lines are written. */
   readonly level: LogLevel
+  /** Every step; for those who work on this code. */
   trace(message: string, fields?: LogFields): void
+  /** What helps to find out why something happens. */
   debug(message: string, fields?: LogFields): void
+  /** What an operator likes to know, such as where the server listens. */
   info(message: string, fields?: LogFields): void
+  /** What went wrong and was coped with, such as a backend that is down. */
   warn(message: string, fields?: LogFields): void
+  /** What went wrong and cost something, such as a request that failed. */
   error(message: string, fields?: LogFields): void
 }
 

@@ -36,7 +36,7 @@ export class ServerConf {
   readonly pidFile: string
   /** Unix socket over which listeners go to a new process. Default: `/tmp/pingora_upgrade.sock`. */
   readonly upgradeSock: string
-  /** File of the certificates that upstream TLS trusts in place of the system's. Default: none. */
+  /** File of the certificates that upstream TLS trusts. Default: those that Node brings along. */
   readonly caFile: string | undefined
   /** The content of `caFile`, PEM. */
   readonly ca: string | undefined

@@ -109,6 +109,8 @@ export class H1DownstreamSession implements DownstreamSession {
     header.assertWritable()
     this.#skipsBody = hasNoBody(this.header.method, header.status)
     const length = this.#skipsBody ? 0 : this.#lengthFor(header, bodyLength)
+    // A length has no meaning there, whoever set the status, and some clients would wait for it.
+    if (header.status === 204) header.headers.remove('content-length')
     // A response before the end of the request leaves bytes behind that nobody may take for a request.
     if (!this.bodyDone || this.#owner.mustClose || length === UNTIL_CLOSE) this.keepAlive = false
     if (header.headers.getByKey('date') === undefined) {

@@ -11,8 +11,9 @@ export class Deadline {
   atMs: number = Infinity
   /** The tick whose slot holds it; -1 while no slot does. Owned by the wheel. */
   tick = -1
-  /** Neighbours in the slot's list. Owned by the wheel. */
+  /** The one before it in the slot's list. Owned by the wheel. */
   previous: Deadline | null = null
+  /** The one after it in the slot's list. Owned by the wheel. */
   next: Deadline | null = null
   readonly #wheel: DeadlineWheel
   readonly #onExpire: () => void

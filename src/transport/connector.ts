@@ -16,7 +16,7 @@ export interface ConnectorOptions {
   readonly env?: Environment
   /** Idle connections kept over all peers, 0 to 1000000. Default: 128. */
   readonly maxIdleConnections?: number
-  /** Contents of `ca_file`: trusted by peers that name no CA. Default: the system's. */
+  /** Contents of `ca_file`: trusted by peers that name no CA. Default: those of Node. */
   readonly ca?: Pem
   /** IPv4 addresses to connect from; one is picked at random. Default: the kernel's choice. */
   readonly clientBindToIpv4?: readonly string[]

@@ -68,9 +68,12 @@ export interface Random {
 
 /** Everything that is not pure, handed to each constructor that needs it. */
 export interface Environment {
+  /** Tells the time and sets timers. */
   readonly clock: Clock
   /** The thread's time-outs, driven by `clock`. */
   readonly deadlines: DeadlineWheel
+  /** Opens and accepts connections, looks names up. */
   readonly network: Network
+  /** Chance. */
   readonly random: Random
 }

@@ -16,7 +16,7 @@ export interface PeerOptions {
   readonly verifyHostname?: boolean
   /** A further name that the certificate may be for, in place of `sni`. Default: none. */
   readonly alternativeName?: string
-  /** Trusted certificates in place of the system's. */
+  /** Trusted certificates. Default: the server's `ca_file`, else those that Node brings along. */
   readonly ca?: Pem
   /** Our certificate chain for peers that ask for one, leaf first. */
   readonly cert?: Pem
@@ -28,7 +28,7 @@ export interface PeerOptions {
   readonly groupKey?: string
   /** Time for TCP connect, and again for the TLS handshake. Default: 1000. */
   readonly connectTimeoutMs?: number
-  /** Time for both together. Default: 3000. */
+  /** Time for name, connect and TLS together. Default: 3000. */
   readonly totalConnectTimeoutMs?: number
   /** Longest gap between bytes from the peer while an answer is awaited. Default: 60000. */
   readonly readTimeoutMs?: number
@@ -61,10 +61,15 @@ export class HttpPeer {
   readonly tls: boolean
   /** The name asked for by SNI; may be empty. */
   readonly sni: string
+  /** Time for TCP connect, and again for the TLS handshake, in ms; 0: no limit. */
   readonly connectTimeoutMs: number
+  /** Time for name, connect and TLS together, in ms; 0: no limit. */
   readonly totalConnectTimeoutMs: number
+  /** Longest gap between bytes from the peer while an answer is awaited, in ms; 0: no limit. */
   readonly readTimeoutMs: number
+  /** Longest time in which the peer takes none of the bytes that wait, in ms; 0: no limit. */
   readonly writeTimeoutMs: number
+  /** Longest time in the pool, in ms; 0: the connection is not used again. */
   readonly idleTimeoutMs: number
   /** Local IP address to connect from; empty: any. */
   readonly bindTo: string
@@ -152,6 +157,7 @@ export class HttpPeer {
     )
   }
 
+  /** The address, and whether and by which name TLS is spoken; for messages. */
   toString(): string {
     return this.tls
       ? `${this.address} (TLS${this.sni === '' ? '' : `, ${this.sni}`})`

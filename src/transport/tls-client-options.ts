@@ -11,7 +11,7 @@ export interface TlsClientOptions {
   readonly verifyName: string
   /** Whether the chain must lead to a trusted certificate. */
   readonly verifyChain: boolean
-  /** Trusted certificates in place of the system's. */
+  /** Trusted certificates. Default: those that Node brings along. */
   readonly ca?: Pem
   /** Our certificate chain, leaf first, for peers that ask for one. */
   readonly cert?: Pem

@@ -47,6 +47,9 @@ function settingsFor(listener: string, backends: readonly DemoBackend[]): Balanc
     },
     forwarding: BALANCER_DEFAULTS.forwarding,
     maxConnections: BALANCER_DEFAULTS.maxConnections,
+    limits: BALANCER_DEFAULTS.limits,
+    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
+    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
   }
 }
 

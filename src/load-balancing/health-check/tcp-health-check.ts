@@ -16,7 +16,7 @@ import type { HealthCheck } from './health-check.js'
 export interface TcpHealthCheckTls {
   /** Name to ask for by SNI and to verify. Default: empty; then the IP address is verified. */
   readonly sni?: string
-  /** Trusted certificates in place of the system's. */
+  /** Trusted certificates. Default: those that Node brings along. */
   readonly ca?: Pem
   /** Verify the certificate, chain and name. Default: true. */
   readonly verify?: boolean
@@ -44,6 +44,7 @@ export interface TcpHealthCheckOptions {
 export class TcpHealthCheck implements HealthCheck {
   readonly consecutiveSuccess: number
   readonly consecutiveFailure: number
+  /** Time for the connection and the handshake together, in ms. */
   readonly connectTimeoutMs: number
   readonly #peer: PeerOptions
   readonly #onHealthChanged: ((backend: Backend, healthy: boolean) => void) | undefined
