@@ -150,9 +150,7 @@ describe('HeaderMap', () => {
   })
 
   test('keeps no text of the lines that a change makes wrong', () => {
-    const headers = new HeaderMap()
-    headers.appendChecked('A', 'a', '1')
-    headers.keepLines('A: 1\r\n')
+    const headers = HeaderMap.fromLines('A: 1\r\n', [])
     headers.appendChecked('Date', 'date', 'now')
     assert.equal(headers.toLines(), 'A: 1\r\nDate: now\r\n')
     const copy = headers.clone()
@@ -162,6 +160,18 @@ describe('HeaderMap', () => {
     assert.equal(headers.toLines(), 'A: 1\r\nDate: now\r\nB: 2\r\n')
     headers.set('a', '3')
     assert.equal(headers.toLines(), 'a: 3\r\nDate: now\r\nB: 2\r\n')
+  })
+
+  test('reads lines when it is asked for what is not indexed', () => {
+    const lines = 'Host: host\r\nX-A: b: c\r\nEmpty: \r\nDate: d\r\n'
+    const headers = HeaderMap.fromLines(lines, ['host', 'host', 'date', 'd'])
+    assert.equal(headers.getByKey('date'), 'd')
+    assert.equal(headers.getByKey('content-length'), undefined)
+    assert.equal(headers.clone().toLines(), lines)
+    assert.equal(headers.get('x-a'), 'b: c')
+    assert.deepEqual([...headers].at(2), ['Empty', ''])
+    assert.equal(headers.size, 4)
+    assert.equal(headers.getByKey('host'), 'host')
   })
 
   test('changes nothing when it refuses', () => {

@@ -1,16 +1,18 @@
 /** The fields of one message: names keep their case, fields keep their order, lookups ignore case. */
 import { ProxyError } from '../error/index.js'
-import { COMMON_FIELD_NAMES } from './common-field-names.js'
+import { COMMON_FIELD_NAMES, INDEXED_FIELDS } from './common-field-names.js'
 
 /**
  * Header fields as they stand on the wire. Values are latin1: one character per byte, so that
  * obs-text (RFC 9110 §5.5) passes through unchanged. Lookups are linear; heads are short.
  */
 export class HeaderMap {
-  /** Flat triples: name as written, name in lower case, value. One array costs least to build. */
-  #fields: string[] = []
-  /** The field lines as text, where they are known: most messages pass unchanged. */
+  /** Flat triples: name as written, name in lower case, value; `null` while only the lines are known. */
+  #list: string[] | null = []
+  /** The field lines as text, where they are known: most messages pass without a look at their fields. */
   #lines: string | null = null
+  /** Pairs of lower-case name and value that are known without reading the lines. */
+  #indexed: readonly string[] = NOTHING
 
   /** How many field lines there are. */
   get size(): number {
@@ -45,8 +47,8 @@ export class HeaderMap {
   set(name: string, value: string): void {
     const key = lowerCaseName(name)
     checkField(name, key, value)
-    this.#lines = null
     const first = this.#find(key, 0)
+    this.#lines = null
     if (first < 0) {
       this.#fields.push(name, key, value)
       return
@@ -66,8 +68,8 @@ export class HeaderMap {
     if (SINGLE.has(key) && this.#find(key, 0) >= 0) {
       throw new ProxyError('PGR_OPTION_INVALID', `${name} can stand in a head only once: set it`)
     }
-    this.#lines = null
     this.#fields.push(name, key, value)
+    this.#lines = null
   }
 
   /** Removes all fields called `name`; returns whether there was one. */
@@ -89,24 +91,43 @@ export class HeaderMap {
   /** A copy that can be changed alone. */
   clone(): HeaderMap {
     const copy = new HeaderMap()
-    copy.#fields = this.#fields.slice()
+    copy.#list = this.#list?.slice() ?? null
     copy.#lines = this.#lines
+    copy.#indexed = this.#indexed
     return copy
   }
 
-  /** Adds a field that a parser has checked; `key` is `name` in lower case. */
+  /** Adds a field that needs no check; `key` is `name` in lower case. */
   appendChecked(name: string, key: string, value: string): void {
-    this.#fields.push(name, key, value)
     if (this.#lines !== null) this.#lines += `${name}: ${value}\r\n`
+    this.#list?.push(name, key, value)
   }
 
-  /** Takes the text that {@link toLines} would make, from a parser that has it at hand. */
-  keepLines(lines: string): void {
-    this.#lines = lines
+  /**
+   * Makes a map of checked field lines, each `NAME: VALUE` and CRLF, which are only read when
+   * somebody asks for more than `indexed` tells.
+   * @param indexed lower-case name and value, in turn, of all fields called `INDEXED_FIELDS`.
+   */
+  static fromLines(lines: string, indexed: readonly string[]): HeaderMap {
+    const map = new HeaderMap()
+    map.#list = null
+    map.#lines = lines
+    map.#indexed = indexed
+    return map
+  }
+
+  /** Whether no field has been changed or removed since a parser made the map. */
+  get isAsParsed(): boolean {
+    return this.#lines !== null
   }
 
   /** The value of the first field whose lower-case name is `key`. For hot paths. */
   getByKey(key: string): string | undefined {
+    if (this.#list === null && INDEXED.has(key)) {
+      const pairs = this.#indexed
+      for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === key) return pairs[i + 1]
+      return undefined
+    }
     const index = this.#find(key, 0)
     return index < 0 ? undefined : this.#fields[index + 2]
   }
@@ -120,6 +141,11 @@ export class HeaderMap {
       lines += fields[i]! + ': ' + fields[i + 2]! + '\r\n'
     }
     return lines
+  }
+
+  get #fields(): string[] {
+    this.#list ??= readLines(this.#lines ?? '')
+    return this.#list
   }
 
   #find(key: string, from: number): number {
@@ -139,6 +165,18 @@ export class HeaderMap {
     }
     return found
   }
+}
+
+function readLines(lines: string): string[] {
+  const fields: string[] = []
+  for (let at = 0; at < lines.length;) {
+    const colon = lines.indexOf(': ', at)
+    const end = lines.indexOf('\r\n', colon)
+    const name = lines.slice(at, colon)
+    fields.push(name, lowerCaseName(name), lines.slice(colon + 2, end))
+    at = end + 2
+  }
+  return fields
 }
 
 /** `name` in lower case; names that are seen often cost one map lookup. */
@@ -186,6 +224,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Controls but TAB, and all that is not one latin1 byte. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
+const NOTHING: readonly string[] = Object.freeze([])
+const INDEXED: ReadonlySet<string> = new Set(INDEXED_FIELDS)
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
   COMMON_FIELD_NAMES.flatMap((name) => {
     const key = internalized(name.toLowerCase())

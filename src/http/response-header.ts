@@ -66,7 +66,7 @@ export class ResponseHeader {
     if (!Number.isInteger(this.status) || this.status < 100 || this.status > 999) {
       throw new ProxyError('PGR_OPTION_INVALID', `status: integer 100 to 999, got ${this.status}`)
     }
-    if (!isFieldValue(this.reason)) {
+    if (this.reason !== 'OK' && !isFieldValue(this.reason)) {
       throw new ProxyError('PGR_OPTION_INVALID', 'the reason phrase holds a control')
     }
   }

@@ -85,7 +85,8 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
 
   #sendRequest(upstream: UpstreamSession, request: RequestHeader): void {
     const hasBody = this.#downstream.bodyLength !== 0
-    request.assertWritable()
+    const { method, target } = this.#downstream.header
+    if (request.method !== method || request.target !== target) request.assertWritable()
     upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
     const again = this.#retryBuffer?.pieces ?? []
     // An end that an earlier attempt was told of is not told again.

@@ -5,10 +5,12 @@ import {
   BodyDecoder,
   NEED_MORE,
   SectionReader,
+  maxOneLookBytes,
   parseRequestHead,
   requestSectionLimits,
   writeResponseHead,
 } from '../protocols/index.js'
+import type { RequestHead } from '../protocols/index.js'
 import type { Clock, Deadline } from '../time/index.js'
 import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
 import { H1DownstreamSession } from './h1-downstream-session.js'
@@ -225,8 +227,23 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 
   #stepHead(buffer: Buffer, at: number, to: number): number {
-    const next = this.#reader.feed(buffer, at, to)
-    if (next === NEED_MORE) {
+    const { limits, counters } = this.#options
+    const reader = this.#reader
+    let head: RequestHead | null = null
+    let next = to
+    if (reader.isFresh) {
+      // Nearly always a head is there as a whole, and then looking at it once is enough.
+      const lookTo = Math.min(to, at + maxOneLookBytes(limits))
+      head = parseRequestHead(buffer, at, lookTo, limits.maxHeaders)
+      if (head !== null) next = head.end
+    }
+    if (head === null) {
+      next = reader.feed(buffer, at, to)
+      if (next !== NEED_MORE) {
+        head = parseRequestHead(reader.buffer, reader.start, reader.end, limits.maxHeaders)
+      }
+    }
+    if (head === null) {
       if (this.#state === 'idle' && this.#reader.begun) {
         this.#state = 'head'
         this.#readDeadline.set(this.#options.timeouts.headerMs)
@@ -234,9 +251,6 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
       return to
     }
     this.#readDeadline.clear()
-    const { limits, counters } = this.#options
-    const reader = this.#reader
-    const head = parseRequestHead(reader.buffer, reader.start, reader.end, limits.maxHeaders)
     counters.add('requests')
     this.#decoder.start(head.bodyLength)
     const session = new H1DownstreamSession(this, head)

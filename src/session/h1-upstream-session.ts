@@ -4,12 +4,13 @@ import type { HeaderMap, RequestHeader } from '../http/index.js'
 import {
   BodyDecoder,
   NEED_MORE,
+  ONE_LOOK_BYTES,
   RESPONSE_SECTION_LIMITS,
   SectionReader,
   parseResponseHead,
   writeRequestHead,
 } from '../protocols/index.js'
-import type { BodyLength } from '../protocols/index.js'
+import type { BodyLength, ResponseHead } from '../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../time/index.js'
 import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
 import { MessageWriter } from './message-writer.js'
@@ -234,10 +235,20 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   }
 
   #stepHead(buffer: Buffer, at: number, to: number): number {
-    const next = this.#reader.feed(buffer, at, to)
-    if (next === NEED_MORE) return to
     const reader = this.#reader
-    const head = parseResponseHead(reader.buffer, reader.start, reader.end, this.#method)
+    let head: ResponseHead | null = null
+    let next = to
+    if (reader.isFresh) {
+      // Nearly always a head is there as a whole, and then looking at it once is enough.
+      head = parseResponseHead(buffer, at, Math.min(to, at + ONE_LOOK_BYTES), this.#method)
+      if (head !== null) next = head.end
+    }
+    if (head === null) {
+      next = reader.feed(buffer, at, to)
+      if (next === NEED_MORE) return to
+      head = parseResponseHead(reader.buffer, reader.start, reader.end, this.#method)
+      if (head === null) throw new ProxyError('PGR_RESPONSE_INVALID')
+    }
     const { header } = head
     if (header.status >= 200) {
       this.responseStarted = true

@@ -60,7 +60,8 @@ export function decodeRequests(
       invalidCode: 'PGR_REQUEST_BODY_INVALID',
       incompleteCode: 'PGR_REQUEST_BODY_INCOMPLETE',
     },
-    parse: (buffer, start, end) => parseRequestHead(buffer, start, end, limits.maxHeaders),
+    parse: (buffer, start, end) =>
+      complete(parseRequestHead(buffer, start, end, limits.maxHeaders), end),
     isLast: (head) => !head.keepAlive,
   })
 }
@@ -78,13 +79,20 @@ export function decodeResponses(
       invalidCode: 'PGR_RESPONSE_BODY_INVALID',
       incompleteCode: 'PGR_RESPONSE_BODY_INCOMPLETE',
     },
-    parse: (buffer, start, end) => parseResponseHead(buffer, start, end, methods[answered]!),
+    parse: (buffer, start, end) =>
+      complete(parseResponseHead(buffer, start, end, methods[answered]!), end),
     isLast: (head) => {
       if (head.header.isInterim) return false
       answered++
       return answered === methods.length || !head.keepAlive
     },
   })
+}
+
+/** A head from a complete section, without its place in a buffer, which says nothing about it. */
+function complete<Head extends RequestHead | ResponseHead>(head: Head | null, end: number): Head {
+  if (head?.end !== end) throw new Error('a complete section is no complete head')
+  return { ...head, end: 0 }
 }
 
 interface Role<Head> {

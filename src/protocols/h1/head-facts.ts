@@ -2,6 +2,7 @@
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import type { HeaderMap } from '../../http/index.js'
+import { INDEXED_FIELDS } from '../../http/internal.js'
 
 /** A body length: bytes, or one of {@link CHUNKED} and {@link UNTIL_CLOSE}. */
 export type BodyLength = number
@@ -24,6 +25,8 @@ export class HeadFacts {
   expectContinue = false
   /** `TE: trailers`. */
   acceptsTrailers = false
+  /** Name and value, in turn, of the fields that a `HeaderMap` wants indexed. */
+  readonly indexed: string[] = []
   /** Host fields seen. */
   hosts = 0
   /** Fields that Connection names, in lower case; `null` when it names none. */
@@ -43,9 +46,14 @@ export class HeadFacts {
     switch (key) {
       case 'content-length':
         this.#noteContentLength(value)
+        this.indexed.push(key, value)
         return true
       case 'host':
         this.hosts++
+        this.indexed.push(key, value)
+        return true
+      case 'date':
+        this.indexed.push(key, value)
         return true
       case 'expect':
         this.expectContinue = value.toLowerCase() === '100-continue'
@@ -114,7 +122,7 @@ export class HeadFacts {
 const MAX_CONNECTION_OPTIONS = 128
 /** Whether {@link HeadFacts.note} has anything to say about the fields called `key`. */
 export function isNoted(key: string): boolean {
-  return HOP_BY_HOP.has(key) || FRAMING.has(key)
+  return HOP_BY_HOP.has(key) || NOTED.has(key)
 }
 
 /** Fields that end here (RFC 9110 §7.6.1, §11.7); an upgrade is never asked for on a client's behalf. */
@@ -129,7 +137,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'http2-settings',
 ])
-const FRAMING: ReadonlySet<string> = new Set(['content-length', 'host', 'expect'])
+const NOTED: ReadonlySet<string> = new Set([...INDEXED_FIELDS, 'expect'])
 /** No leading zeros: legal, but read as octal by some. */
 const CONTENT_LENGTH = /^(0|[1-9]\d{0,15})$/
 const KEPT_THOUGH_NAMED: ReadonlySet<string> = new Set([

@@ -1,8 +1,7 @@
 /** Field lines (RFC 9112 §5): one pass over the bytes that checks, cuts and classifies. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import { lowerCaseName } from '../../http/index.js'
-import type { HeaderMap } from '../../http/index.js'
+import { HeaderMap, lowerCaseName } from '../../http/index.js'
 import { COLON, CR, IS_TOKEN, IS_VALUE, LF, SP, TAB } from './byte-classes.js'
 import { isNoted } from './head-facts.js'
 import type { HeadFacts } from './head-facts.js'
@@ -11,7 +10,7 @@ import { hashByte, knownName } from './known-names.js'
 /** What {@link parseFields} reads: bytes, and the same bytes as latin1 text. */
 export interface FieldSource {
   readonly buffer: Buffer
-  /** The latin1 text of the section. */
+  /** The latin1 text of the section, and of what follows it as far as it is there. */
   readonly text: string
   /** Where `text` starts in `buffer`. */
   readonly textStart: number
@@ -23,22 +22,30 @@ export interface FieldSource {
   readonly invalidCode: ErrorCode
 }
 
+/** The fields of a section, and where the section ends. */
+export interface ParsedFields {
+  readonly headers: HeaderMap
+  /** After the empty line. */
+  readonly end: number
+}
+
 /**
- * Reads the field lines from `from` up to the empty line, which must be there, into `headers`.
+ * Reads the field lines from `from` up to the empty line. Returns `null` when the text ends before
+ * that: what lies behind it in the buffer is not looked at.
  * @throws {@link ProxyError} with `invalidCode` or `limitCode`.
  */
 export function parseFields(
   source: FieldSource,
   from: number,
-  headers: HeaderMap,
   facts: HeadFacts,
-): void {
+): ParsedFields | null {
   const { buffer, text, textStart } = source
+  const to = textStart + text.length
   let at = from
   // Lines that go on as they are leave as one slice of the text, from here to the next that does not.
   let runStart = from
   let lines = ''
-  for (let count = 0; buffer[at] !== CR; count++) {
+  for (let count = 0; at < to && buffer[at] !== CR; count++) {
     if (count === source.maxFields) throw new ProxyError(source.limitCode)
     const nameStart = at
     let hash = 0
@@ -46,34 +53,46 @@ export function parseFields(
       hash = hashByte(hash, byte)
       at++
     }
-    // No name: a fold, or a line that starts with something else; blanks before the colon: §5.1.
-    if (at === nameStart || buffer[at] !== COLON) throw invalidField(source)
-    const nameEnd = at++
+    const nameEnd = at
+    if (buffer[at] === COLON) at++
     while (buffer[at] === SP || buffer[at] === TAB) at++
     const valueStart = at
     while (IS_VALUE[buffer[at]!] === 1) at++
-    if (buffer[at] !== CR || buffer[at + 1] !== LF) throw invalidField(source)
     let valueEnd = at
-    while (valueEnd > valueStart && isBlank(buffer[valueEnd - 1]!)) valueEnd--
     at += 2
-    const value = text.slice(valueStart - textStart, valueEnd - textStart)
+    if (at > to) return null
+    // No name: a fold, or a line that starts with something else; blanks before the colon: §5.1.
+    const isNamed = nameEnd > nameStart && buffer[nameEnd] === COLON
+    if (!isNamed || buffer[at - 2] !== CR || buffer[at - 1] !== LF) throw invalidField(source)
+    while (valueEnd > valueStart && isBlank(buffer[valueEnd - 1]!)) valueEnd--
+
     const known = knownName(buffer, nameStart, nameEnd, hash)
-    const name = known?.name ?? text.slice(nameStart - textStart, nameEnd - textStart)
-    const key = known?.key ?? lowerCaseName(name)
-    const goesOn = (known?.isNoted ?? isNoted(key)) ? facts.note(key, value) : true
-    if (goesOn) headers.appendChecked(name, key, value)
+    let goesOn = true
+    if (known?.isNoted !== false) {
+      const key =
+        known?.key ?? lowerCaseName(text.slice(nameStart - textStart, nameEnd - textStart))
+      const value = text.slice(valueStart - textStart, valueEnd - textStart)
+      if (isNoted(key)) goesOn = facts.note(key, value)
+    }
     // One blank before the value and none after it is how every line leaves.
     if (goesOn && valueStart === nameEnd + 2 && valueEnd === at - 2 && buffer[nameEnd + 1] === SP) {
       continue
     }
     lines += text.slice(runStart - textStart, nameStart - textStart)
-    if (goesOn) lines += `${name}: ${value}\r\n`
+    if (goesOn) {
+      const name = text.slice(nameStart - textStart, nameEnd - textStart)
+      lines += `${name}: ${text.slice(valueStart - textStart, valueEnd - textStart)}\r\n`
+    }
     runStart = at
   }
+  const end = at + 2
+  if (end > to) return null
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.
   if (buffer[at + 1] !== LF) throw invalidField(source)
-  headers.keepLines(lines + text.slice(runStart - textStart, at - textStart))
+  lines += text.slice(runStart - textStart, at - textStart)
+  const headers = HeaderMap.fromLines(lines, facts.indexed)
   facts.removeNamed(headers)
+  return { headers, end }
 }
 
 function isBlank(byte: number): boolean {

@@ -1,6 +1,7 @@
 /** Trailer sections (RFC 9112 §7.1.2), without the fields that must not come so late. */
+import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import { HeaderMap } from '../../http/index.js'
+import type { HeaderMap } from '../../http/index.js'
 import { HeadFacts } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
@@ -17,7 +18,6 @@ export function parseTrailers(
   invalidCode: ErrorCode,
 ): HeaderMap | null {
   const text = latin1Text(buffer, start, end)
-  const headers = new HeaderMap()
   const source = {
     buffer,
     text,
@@ -26,7 +26,9 @@ export function parseTrailers(
     limitCode: invalidCode,
     invalidCode,
   }
-  parseFields(source, start, headers, new HeadFacts(invalidCode))
+  const parsed = parseFields(source, start, new HeadFacts(invalidCode))
+  if (parsed === null) throw new ProxyError(invalidCode)
+  const { headers } = parsed
   for (const name of FORBIDDEN) headers.remove(name)
   return headers.size === 0 ? null : headers
 }

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { decodeRequests } from '../../../test/helpers/decode-stream.js'
 import type { Decoded } from '../../../test/helpers/decode-stream.js'
 import { bytes, forEachSplit } from '../../../test/helpers/splits.js'
-import { CHUNKED } from './index.js'
+import { CHUNKED, parseRequestHead } from './index.js'
 import type { RequestHead } from './index.js'
 
 const INVALID = 'PGR_REQUEST_INVALID'
@@ -417,5 +417,25 @@ describe('empty lines before a request (RFC 9112 §2.2)', () => {
   test('count anew for each request', () => {
     const request = '\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n'
     assert.equal(decodeText(request.repeat(3)).messages.length, 3)
+  })
+})
+
+describe('a head that is parsed before it is known to be complete', () => {
+  const head = 'POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length:  5 \r\nX-A: \r\n\r\n'
+
+  test('is not taken while bytes are missing, whatever lies behind them in the buffer', () => {
+    for (const stale of ['\r\n\r\n', 'X: y\r\n\r\n', '\0\0\0\0', ' HTTP/1.1\r\n\r\n', 'aaaa', '']) {
+      for (let length = 0; length < head.length; length++) {
+        const buffer = bytes(head.slice(0, length) + stale)
+        assert.equal(parseRequestHead(buffer, 0, length), null, JSON.stringify([length, stale]))
+      }
+    }
+  })
+
+  test('ends where its empty line ends', () => {
+    const parsed = parseRequestHead(bytes(`xx${head}hello`), 2, head.length + 7)
+    assert.equal(parsed?.end, head.length + 2)
+    assert.equal(parsed.bodyLength, 5)
+    assert.equal(parsed.header.headers.toLines(), 'Host: h\r\nContent-Length: 5\r\nX-A: \r\n')
   })
 })

@@ -1,13 +1,14 @@
 /** Request heads (RFC 9112 §3): bytes to `RequestHeader`, strict where proxies have been fooled. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import { HeaderMap, RequestHeader } from '../../http/index.js'
+import { RequestHeader } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
 import { IS_TARGET, IS_TOKEN, SP } from './byte-classes.js'
 import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
+import { ONE_LOOK_BYTES } from './section-reader.js'
 import type { SectionLimits } from './section-reader.js'
 
 /** A parsed request head. */
@@ -22,6 +23,8 @@ export interface RequestHead {
   readonly expectContinue: boolean
   /** Whether the client takes trailers in the response. */
   readonly acceptsTrailers: boolean
+  /** Where the head ends in the buffer, its empty line included. */
+  readonly end: number
 }
 
 /** Limits of request heads; a breach closes the connection with 414 or 431. */
@@ -53,18 +56,27 @@ export function requestSectionLimits(limits: RequestLimits): SectionLimits {
   }
 }
 
+/** How much of a read may be parsed before the limits are checked: what is within all of them. */
+export function maxOneLookBytes(limits: RequestLimits): number {
+  return Math.min(ONE_LOOK_BYTES, limits.maxRequestLineBytes, limits.maxHeaderBytes)
+}
+
 /**
- * Parses the head in `buffer[start, end)`, which ends with its empty line. Copies what it keeps.
+ * Parses the head that starts at `start`, where all of it is there before `to`; else returns `null`.
+ * Copies what it keeps. Most heads come in one read and are looked at only here.
  * @throws {@link ProxyError} `PGR_REQUEST_INVALID`, `PGR_HEADER_TOO_LARGE`,
  * `PGR_VERSION_UNSUPPORTED`, `PGR_CONNECT_NOT_ALLOWED`.
  */
 export function parseRequestHead(
   buffer: Buffer,
   start: number,
-  end: number,
+  to: number,
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
-): RequestHead {
-  const text = latin1Text(buffer, start, end)
+): RequestHead | null {
+  const text = latin1Text(buffer, start, to)
+  const lineEnd = text.indexOf('\r\n')
+  // An empty line may come before a request; whoever gathers heads skips it.
+  if (lineEnd <= 0) return null
   let at = start
   while (IS_TOKEN[buffer[at]!] === 1) at++
   if (at === start || buffer[at] !== SP) throw invalid('the request line has no method')
@@ -73,11 +85,8 @@ export function parseRequestHead(
   while (IS_TARGET[buffer[at]!] === 1) at++
   if (at === targetStart || buffer[at] !== SP) throw invalid('the request line has no target')
   const target = text.slice(targetStart - start, at - start)
-  const versionAt = at + 1 - start
-  const lineEnd = text.indexOf('\r\n', versionAt)
-  const version = parseVersion(text, versionAt, lineEnd)
+  const version = parseVersion(text, at + 1 - start, lineEnd)
 
-  const headers = new HeaderMap()
   const facts = new HeadFacts(INVALID)
   const limitCode = 'PGR_HEADER_TOO_LARGE'
   const source = {
@@ -88,9 +97,10 @@ export function parseRequestHead(
     limitCode,
     invalidCode: INVALID,
   } as const
-  parseFields(source, start + lineEnd + 2, headers, facts)
+  const fields = parseFields(source, start + lineEnd + 2, facts)
+  if (fields === null) return null
 
-  const header = new RequestHeader(method, target, version, headers)
+  const header = new RequestHeader(method, target, version, fields.headers)
   if (method === 'CONNECT') checkConnect(target)
   checkHost(header, facts.hosts)
   if (target.charCodeAt(0) !== SLASH) resolveTarget(header)
@@ -100,6 +110,7 @@ export function parseRequestHead(
     keepAlive: version === '1.1' ? !facts.close : facts.keepAlive && !facts.close,
     expectContinue: facts.expectContinue && version === '1.1',
     acceptsTrailers: facts.acceptsTrailers,
+    end: fields.end,
   }
 }
 

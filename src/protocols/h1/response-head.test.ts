@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { decodeResponses } from '../../../test/helpers/decode-stream.js'
 import type { Decoded } from '../../../test/helpers/decode-stream.js'
 import { bytes, forEachSplit } from '../../../test/helpers/splits.js'
-import { CHUNKED, UNTIL_CLOSE } from './index.js'
+import { CHUNKED, UNTIL_CLOSE, parseResponseHead } from './index.js'
 import type { ResponseHead } from './index.js'
 
 const INVALID = 'PGR_RESPONSE_INVALID'
@@ -255,4 +255,20 @@ describe('a response that is cut off', () => {
       assert.equal(decodeText(text, 'GET', true).error, code)
     })
   }
+})
+
+describe('a head that is parsed before it is known to be complete', () => {
+  test('is not taken while bytes are missing, whatever lies behind them in the buffer', () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n'
+    for (const stale of ['\r\n\r\n', 'X: y\r\n\r\n', '\0\0\0\0', 'aaaa', '']) {
+      for (let length = 0; length < head.length; length++) {
+        const buffer = bytes(head.slice(0, length) + stale)
+        assert.equal(parseResponseHead(buffer, 0, length, 'GET'), null, `${length} ${stale}`)
+      }
+    }
+    assert.equal(
+      parseResponseHead(bytes(`${head}hello`), 0, head.length + 5, 'GET')?.end,
+      head.length,
+    )
+  })
 })

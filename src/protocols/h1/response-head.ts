@@ -1,9 +1,9 @@
 /** Response heads (RFC 9112 §4): bytes to `ResponseHeader`. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import { HeaderMap, ResponseHeader, hasNoBody } from '../../http/index.js'
+import { ResponseHeader, hasNoBody } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { CR, IS_VALUE, LF, SP } from './byte-classes.js'
+import { IS_VALUE, SP } from './byte-classes.js'
 import { CHUNKED, HeadFacts, UNTIL_CLOSE } from './head-facts.js'
 import type { BodyLength } from './head-facts.js'
 import { latin1Text } from './latin1.js'
@@ -18,6 +18,8 @@ export interface ResponseHead {
   readonly bodyLength: BodyLength
   /** Whether the peer lets the connection live on (RFC 9112 §9.3). */
   readonly keepAlive: boolean
+  /** Where the head ends in the buffer, its empty line included. */
+  readonly end: number
 }
 
 /** Limits of response heads. */
@@ -31,16 +33,19 @@ export const RESPONSE_SECTION_LIMITS: SectionLimits = Object.freeze({
 })
 
 /**
- * Parses the head in `buffer[start, end)`, the answer to a request with `method`.
+ * Parses the head that starts at `start`, the answer to a request with `method`, where all of it is
+ * there before `to`; else returns `null`. Copies what it keeps.
  * @throws {@link ProxyError} `PGR_RESPONSE_INVALID`, `PGR_RESPONSE_TOO_LARGE`.
  */
 export function parseResponseHead(
   buffer: Buffer,
   start: number,
-  end: number,
+  to: number,
   method: string,
-): ResponseHead {
-  const text = latin1Text(buffer, start, end)
+): ResponseHead | null {
+  const text = latin1Text(buffer, start, to)
+  const lineEnd = text.indexOf('\r\n')
+  if (lineEnd < 0) return null
   const version = parseVersion(text)
   let at = start + STATUS_AT
   const status = parseStatus(buffer, at)
@@ -48,16 +53,11 @@ export function parseResponseHead(
   const reasonStart = buffer[at] === SP ? at + 1 : at
   at = reasonStart
   while (IS_VALUE[buffer[at]!] === 1) at++
-  if (
-    buffer[at] !== CR ||
-    buffer[at + 1] !== LF ||
-    (at > reasonStart && buffer[reasonStart - 1] !== SP)
-  ) {
+  if (at !== start + lineEnd || (at > reasonStart && buffer[reasonStart - 1] !== SP)) {
     throw invalid('the status line is malformed')
   }
   const reason = text.slice(reasonStart - start, at - start)
 
-  const headers = new HeaderMap()
   const facts = new HeadFacts(INVALID)
   const limitCode = 'PGR_RESPONSE_TOO_LARGE'
   const source = {
@@ -68,7 +68,9 @@ export function parseResponseHead(
     limitCode,
     invalidCode: INVALID,
   } as const
-  parseFields(source, at + 2, headers, facts)
+  const fields = parseFields(source, at + 2, facts)
+  if (fields === null) return null
+  const { headers, end } = fields
 
   const bodyLength = responseBodyLength(facts, version, method, status)
   // A length has no meaning here, and some clients would wait for it (RFC 9110 §8.6).
@@ -77,6 +79,7 @@ export function parseResponseHead(
     header: new ResponseHeader(status, reason, version, headers),
     bodyLength,
     keepAlive: bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
+    end,
   }
 }
 

@@ -5,6 +5,8 @@ import { CR, IS_VALUE, LF } from './byte-classes.js'
 
 /** {@link SectionReader.feed} returns this when the section goes on. */
 export const NEED_MORE = -1
+/** Heads up to here are worth a parse before it is known that they are complete. */
+export const ONE_LOOK_BYTES = 4_096
 
 /** Limits of a section and the codes of breaking them. */
 export interface SectionLimits {
@@ -49,6 +51,11 @@ export class SectionReader {
   constructor(limits: SectionLimits) {
     this.#limits = limits
     this.#startLineEnd = limits.maxStartLineBytes === 0 ? 0 : -1
+  }
+
+  /** Whether nothing has come yet, not even an empty line before a start line. */
+  get isFresh(): boolean {
+    return this.#heldLength === 0 && this.#skippedLines === 0
   }
 
   /** Whether bytes of a section have come and its end has not. */
