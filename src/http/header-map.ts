@@ -1,6 +1,6 @@
 /** The fields of one message: names keep their case, fields keep their order, lookups ignore case. */
 import { ProxyError } from '../error/index.js'
-import { COMMON_FIELD_NAMES, INDEXED_FIELDS } from './common-field-names.js'
+import { COMMON_FIELD_NAMES } from './common-field-names.js'
 
 /**
  * Header fields as they stand on the wire. Values are latin1: one character per byte, so that
@@ -8,9 +8,9 @@ import { COMMON_FIELD_NAMES, INDEXED_FIELDS } from './common-field-names.js'
  */
 export class HeaderMap {
   /** Flat triples: name as written, name in lower case, value; `null` while only the lines are known. */
-  #list: string[] | null = []
+  #list: string[] | null = null
   /** The field lines as text, where they are known: most messages pass without a look at their fields. */
-  #lines: string | null = null
+  #lines: string | null = ''
   /** Pairs of lower-case name and value that are known without reading the lines. */
   #indexed: readonly string[] = NOTHING
 
@@ -110,7 +110,6 @@ export class HeaderMap {
    */
   static fromLines(lines: string, indexed: readonly string[]): HeaderMap {
     const map = new HeaderMap()
-    map.#list = null
     map.#lines = lines
     map.#indexed = indexed
     return map
@@ -123,7 +122,7 @@ export class HeaderMap {
 
   /** The value of the first field whose lower-case name is `key`. For hot paths. */
   getByKey(key: string): string | undefined {
-    if (this.#list === null && INDEXED.has(key)) {
+    if (this.#list === null && isIndexed(key)) {
       const pairs = this.#indexed
       for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === key) return pairs[i + 1]
       return undefined
@@ -165,6 +164,11 @@ export class HeaderMap {
     }
     return found
   }
+}
+
+/** One of {@link INDEXED_FIELDS}; spelled out, for it is asked for several times per message. */
+function isIndexed(key: string): boolean {
+  return key === 'content-length' || key === 'date' || key === 'host'
 }
 
 function readLines(lines: string): string[] {
@@ -225,7 +229,6 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 const NOTHING: readonly string[] = Object.freeze([])
-const INDEXED: ReadonlySet<string> = new Set(INDEXED_FIELDS)
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
   COMMON_FIELD_NAMES.flatMap((name) => {
     const key = internalized(name.toLowerCase())

@@ -1,2 +1,2 @@
 /** What parsers share with the header map. */
-export { COMMON_FIELD_NAMES, INDEXED_FIELDS } from './common-field-names.js'
+export { INDEXED_FIELDS } from './common-field-names.js'

@@ -161,7 +161,9 @@ export class H1DownstreamSession implements DownstreamSession {
   /** HTTP/1.1 clients get chunks where the length is unknown; older ones the end of the connection. */
   #lengthFor(header: ResponseHeader, bodyLength: BodyLength): BodyLength {
     // What the parser found stands as long as nobody has changed the fields.
-    if (bodyLength >= 0 && header.headers.isAsParsed) return bodyLength
+    const { headers } = header
+    const isKnown = headers.isAsParsed && headers.getByKey('content-length') !== undefined
+    if (bodyLength >= 0 && isKnown) return bodyLength
     const length = declaredLength(header.headers, bodyLength >= 0 ? CHUNKED : bodyLength)
     if (length >= 0) return length
     return this.#speaks11 ? CHUNKED : UNTIL_CLOSE

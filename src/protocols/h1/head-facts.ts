@@ -39,7 +39,7 @@ export class HeadFacts {
   }
 
   /**
-   * Takes note of a field that {@link isNoted}, by its lower-case name. Returns whether the field goes on to the map:
+   * Takes note of one of {@link NOTED_FIELDS}. Returns whether the field goes on to the map:
    * hop-by-hop fields stay here (RFC 9110 §7.6.1).
    */
   note(key: string, value: string): boolean {
@@ -68,7 +68,7 @@ export class HeadFacts {
         this.acceptsTrailers ||= /(^|,)[ \t]*trailers[ \t]*(,|;|$)/i.test(value)
         return false
       default:
-        return !HOP_BY_HOP.has(key)
+        return false
     }
   }
 
@@ -80,10 +80,9 @@ export class HeadFacts {
 
   #noteContentLength(value: string): void {
     // 1*DIGIT and nothing else, once (RFC 9110 §8.6): lists and repeats are where parsers disagree.
-    if (this.contentLength >= 0 || !CONTENT_LENGTH.test(value))
-      throw this.#invalid('Content-Length')
-    this.contentLength = Number(value)
-    if (!Number.isSafeInteger(this.contentLength)) throw this.#invalid('Content-Length')
+    if (this.contentLength >= 0) throw this.#invalid('Content-Length')
+    this.contentLength = decimal(value)
+    if (this.contentLength < 0) throw this.#invalid('Content-Length')
   }
 
   #noteTransferEncoding(value: string): void {
@@ -120,13 +119,8 @@ export class HeadFacts {
 
 /** As many as there may be fields; each one named costs a search of them all. */
 const MAX_CONNECTION_OPTIONS = 128
-/** Whether {@link HeadFacts.note} has anything to say about the fields called `key`. */
-export function isNoted(key: string): boolean {
-  return HOP_BY_HOP.has(key) || NOTED.has(key)
-}
-
 /** Fields that end here (RFC 9110 §7.6.1, §11.7); an upgrade is never asked for on a client's behalf. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+const HOP_BY_HOP: readonly string[] = [
   'connection',
   'transfer-encoding',
   'te',
@@ -136,10 +130,24 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'proxy-authenticate',
   'proxy-authorization',
   'http2-settings',
-])
-const NOTED: ReadonlySet<string> = new Set([...INDEXED_FIELDS, 'expect'])
-/** No leading zeros: legal, but read as octal by some. */
-const CONTENT_LENGTH = /^(0|[1-9]\d{0,15})$/
+]
+/** The fields that {@link HeadFacts.note} has something to say about, in lower case. */
+export const NOTED_FIELDS: readonly string[] = [...HOP_BY_HOP, ...INDEXED_FIELDS, 'expect']
+/** The number that `text` writes; -1 when it is none, or has leading zeros, which some read as octal. */
+function decimal(text: string): number {
+  const { length } = text
+  if (length === 0 || length > MAX_DIGITS || (length > 1 && text.charCodeAt(0) === ZERO)) return -1
+  let value = 0
+  for (let i = 0; i < length; i++) {
+    const digit = text.charCodeAt(i) - ZERO
+    if (digit < 0 || digit > 9) return -1
+    value = value * 10 + digit
+  }
+  return Number.isSafeInteger(value) ? value : -1
+}
+
+const ZERO = 0x30
+const MAX_DIGITS = 16
 const KEPT_THOUGH_NAMED: ReadonlySet<string> = new Set([
   'host',
   'content-length',

@@ -1,11 +1,10 @@
 /** Field lines (RFC 9112 §5): one pass over the bytes that checks, cuts and classifies. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import { HeaderMap, lowerCaseName } from '../../http/index.js'
+import { HeaderMap } from '../../http/index.js'
 import { COLON, CR, IS_TOKEN, IS_VALUE, LF, SP, TAB } from './byte-classes.js'
-import { isNoted } from './head-facts.js'
 import type { HeadFacts } from './head-facts.js'
-import { hashByte, knownName } from './known-names.js'
+import { notedName } from './noted-names.js'
 
 /** What {@link parseFields} reads: bytes, and the same bytes as latin1 text. */
 export interface FieldSource {
@@ -48,11 +47,7 @@ export function parseFields(
   for (let count = 0; at < to && buffer[at] !== CR; count++) {
     if (count === source.maxFields) throw new ProxyError(source.limitCode)
     const nameStart = at
-    let hash = 0
-    for (let byte = buffer[at]!; IS_TOKEN[byte] === 1; byte = buffer[at]!) {
-      hash = hashByte(hash, byte)
-      at++
-    }
+    while (IS_TOKEN[buffer[at]!] === 1) at++
     const nameEnd = at
     if (buffer[at] === COLON) at++
     while (buffer[at] === SP || buffer[at] === TAB) at++
@@ -66,14 +61,10 @@ export function parseFields(
     if (!isNamed || buffer[at - 2] !== CR || buffer[at - 1] !== LF) throw invalidField(source)
     while (valueEnd > valueStart && isBlank(buffer[valueEnd - 1]!)) valueEnd--
 
-    const known = knownName(buffer, nameStart, nameEnd, hash)
-    let goesOn = true
-    if (known?.isNoted !== false) {
-      const key =
-        known?.key ?? lowerCaseName(text.slice(nameStart - textStart, nameEnd - textStart))
-      const value = text.slice(valueStart - textStart, valueEnd - textStart)
-      if (isNoted(key)) goesOn = facts.note(key, value)
-    }
+    const noted = notedName(buffer, nameStart, nameEnd)
+    const goesOn =
+      noted === undefined ||
+      facts.note(noted, text.slice(valueStart - textStart, valueEnd - textStart))
     // One blank before the value and none after it is how every line leaves.
     if (goesOn && valueStart === nameEnd + 2 && valueEnd === at - 2 && buffer[nameEnd + 1] === SP) {
       continue
