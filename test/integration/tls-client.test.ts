@@ -68,7 +68,7 @@ describe('TLS as a client', { timeout: 20_000 }, () => {
     [
       'the IP address is another',
       () => ({ ca: ca.cert, verifyName: '127.0.0.2' }),
-      /not in the cert/,
+      /not in the certificate/,
     ],
     [
       'SNI is right but the name to verify is not',

@@ -1,4 +1,5 @@
 /** `TlsClient`: TLS as a client on a socket that is connected, with verification and resumption. */
+import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { checkServerIdentity, connect, createSecureContext } from 'node:tls'
@@ -193,12 +194,20 @@ function openTls(
 /** Whether `certificate` is for `name`; an empty name fits all. */
 function checkName(name: string, certificate: PeerCertificate): Error | undefined {
   if (name === '') return undefined
+  if (isIP(name) !== 0) return checkIp(name, certificate)
   const error = checkServerIdentity(name, certificate)
   if (!error || !name.includes('_')) return error
   // Certificates may not hold underscores, host names in use do: as Pingora, a dash stands for one.
   const [leftmost = '', ...rest] = name.split('.')
   if (rest.length < 2 || !leftmost.includes('_')) return error
   return checkServerIdentity([leftmost.replaceAll('_', '-'), ...rest].join('.'), certificate)
+}
+
+/** Not by Node's own check: Node 22 takes two spellings of one IPv6 address for two addresses. */
+function checkIp(ip: string, certificate: PeerCertificate): Error | undefined {
+  if (new X509Certificate(certificate.raw).checkIP(ip) !== undefined) return undefined
+  const { subjectaltname = 'none' } = certificate
+  return new Error(`${ip} is not in the certificate, which is for: ${subjectaltname}`)
 }
 
 /** Everything that decided about trust is in the key, besides what the caller put there. */
