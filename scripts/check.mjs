@@ -15,6 +15,7 @@ const STEPS = [
   ['types of the package', 'check-types.mjs', []],
   ['documentation', 'check-docs.mjs', []],
   ['npm start', 'smoke.mjs', []],
+  ['benchmark smoke', 'bench.mjs', ['--smoke', '--no-build']],
 ]
 
 const total = { passed: 0, failed: 0, skipped: 0 }
