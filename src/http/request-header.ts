@@ -1,26 +1,26 @@
 /** The head of a request: method, target, version and fields. */
 import { ProxyError } from '../error/index.js'
-import { HeaderMap, isToken } from './header-map.js'
+import { isToken } from './header-map.js'
+import type { HeaderMap } from './header-map.js'
+import { MessageHeader } from './message-header.js'
 
 /** The HTTP/1 versions that are spoken; HTTP/2 has no version in its messages. */
 export type HttpVersion = '1.0' | '1.1' | '2'
 
 /** A request head. What hooks see has no hop-by-hop fields any more (RFC 9110 §7.6.1). */
-export class RequestHeader {
+export class RequestHeader extends MessageHeader {
   /** The method, such as `GET`; case matters. */
   method: string
   /** The request target as received, one character per byte, such as `/a?b=1`. */
   target: string
   /** The version that the client spoke. */
   version: HttpVersion
-  /** The fields. */
-  readonly headers: HeaderMap
 
   constructor(method: string, target: string, version: HttpVersion = '1.1', headers?: HeaderMap) {
+    super(headers)
     this.method = method
     this.target = target
     this.version = version
-    this.headers = headers ?? new HeaderMap()
   }
 
   /** The target without its query. */
@@ -33,26 +33,6 @@ export class RequestHeader {
   get query(): string {
     const query = this.target.indexOf('?')
     return query < 0 ? '' : this.target.slice(query + 1)
-  }
-
-  /** The first value of a field, or `undefined`. */
-  getHeader(name: string): string | undefined {
-    return this.headers.get(name)
-  }
-
-  /** Replaces all values of a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
-  insertHeader(name: string, value: string): void {
-    this.headers.set(name, value)
-  }
-
-  /** Adds a value to a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
-  appendHeader(name: string, value: string): void {
-    this.headers.append(name, value)
-  }
-
-  /** Removes a field; returns whether it was there. */
-  removeHeader(name: string): boolean {
-    return this.headers.remove(name)
   }
 
   /** A copy that can be changed alone. */

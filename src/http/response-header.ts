@@ -1,45 +1,25 @@
 /** The head of a response: status, reason, version and fields. */
 import { ProxyError } from '../error/index.js'
-import { HeaderMap, isFieldValue } from './header-map.js'
+import { isFieldValue } from './header-map.js'
+import type { HeaderMap } from './header-map.js'
+import { MessageHeader } from './message-header.js'
 import type { HttpVersion } from './request-header.js'
 import { reasonPhrase } from './status.js'
 
 /** A response head. What hooks see has no hop-by-hop fields any more (RFC 9110 §7.6.1). */
-export class ResponseHeader {
+export class ResponseHeader extends MessageHeader {
   /** The status code, 100 to 599 (peers may send up to 999). */
   status: number
   /** The reason phrase; empty is allowed. */
   reason: string
   /** The version that the upstream spoke. */
   version: HttpVersion
-  /** The fields. */
-  readonly headers: HeaderMap
 
   constructor(status: number, reason?: string, version: HttpVersion = '1.1', headers?: HeaderMap) {
+    super(headers)
     this.status = status
     this.reason = reason ?? reasonPhrase(status)
     this.version = version
-    this.headers = headers ?? new HeaderMap()
-  }
-
-  /** The first value of a field, or `undefined`. */
-  getHeader(name: string): string | undefined {
-    return this.headers.get(name)
-  }
-
-  /** Replaces all values of a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
-  insertHeader(name: string, value: string): void {
-    this.headers.set(name, value)
-  }
-
-  /** Adds a value to a field. @throws {@link ProxyError} `PGR_OPTION_INVALID`. */
-  appendHeader(name: string, value: string): void {
-    this.headers.append(name, value)
-  }
-
-  /** Removes a field; returns whether it was there. */
-  removeHeader(name: string): boolean {
-    return this.headers.remove(name)
   }
 
   /** Sets the status and the reason phrase that belongs to it. */

@@ -3,9 +3,7 @@ import { ProxyError, toProxyError } from '../error/index.js'
 import type { HttpDate } from '../http/index.js'
 import {
   BodyDecoder,
-  NEED_MORE,
-  SectionReader,
-  maxOneLookBytes,
+  HeadReader,
   parseRequestHead,
   requestSectionLimits,
   writeResponseHead,
@@ -34,7 +32,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   readonly #connection: Connection
   readonly #options: H1ServerOptions
   readonly #onClosed: () => void
-  readonly #reader: SectionReader
+  readonly #reader: HeadReader<RequestHead>
   readonly #decoder: BodyDecoder
   readonly #readDeadline: Deadline
   #writeDeadline: Deadline | null = null
@@ -54,7 +52,9 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.#onClosed = onClosed
     this.#options = options
     this.writer = new MessageWriter(connection)
-    this.#reader = new SectionReader(requestSectionLimits(options.limits))
+    this.#reader = new HeadReader(requestSectionLimits(options.limits), (head, start, to) =>
+      parseRequestHead(head, start, to, options.limits.maxHeaders),
+    )
     this.#decoder = new BodyDecoder(BODY_CODES)
     this.#readDeadline = options.env.deadlines.deadline(() => {
       this.#onReadTimeout()
@@ -227,31 +227,17 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 
   #stepHead(buffer: Buffer, at: number, to: number): number {
-    const { limits, counters } = this.#options
-    const reader = this.#reader
-    let head: RequestHead | null = null
-    let next = to
-    if (reader.isFresh) {
-      // Nearly always a head is there as a whole, and then looking at it once is enough.
-      const lookTo = Math.min(to, at + maxOneLookBytes(limits))
-      head = parseRequestHead(buffer, at, lookTo, limits.maxHeaders)
-      if (head !== null) next = head.end
-    }
-    if (head === null) {
-      next = reader.feed(buffer, at, to)
-      if (next !== NEED_MORE) {
-        head = parseRequestHead(reader.buffer, reader.start, reader.end, limits.maxHeaders)
-      }
-    }
+    const head = this.#reader.read(buffer, at, to)
+    const { next } = this.#reader
     if (head === null) {
       if (this.#state === 'idle' && this.#reader.begun) {
         this.#state = 'head'
         this.#readDeadline.set(this.#options.timeouts.headerMs)
       }
-      return to
+      return next
     }
     this.#readDeadline.clear()
-    counters.add('requests')
+    this.#options.counters.add('requests')
     this.#decoder.start(head.bodyLength)
     const session = new H1DownstreamSession(this, head)
     this.#session = session

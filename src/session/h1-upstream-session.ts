@@ -3,10 +3,8 @@ import { ProxyError, toProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader } from '../http/index.js'
 import {
   BodyDecoder,
-  NEED_MORE,
-  ONE_LOOK_BYTES,
+  HeadReader,
   RESPONSE_SECTION_LIMITS,
-  SectionReader,
   parseResponseHead,
   writeRequestHead,
 } from '../protocols/index.js'
@@ -37,7 +35,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #timeouts: UpstreamTimeouts
   readonly #deadlines: DeadlineWheel
   readonly #writer: MessageWriter
-  readonly #reader = new SectionReader(RESPONSE_SECTION_LIMITS)
+  readonly #reader = new HeadReader<ResponseHead>(RESPONSE_SECTION_LIMITS, (head, start, to) =>
+    parseResponseHead(head, start, to, this.#method),
+  )
   readonly #decoder = new BodyDecoder(BODY_CODES)
   readonly #readDeadline: Deadline
   #bytesBefore = 0
@@ -235,20 +235,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   }
 
   #stepHead(buffer: Buffer, at: number, to: number): number {
-    const reader = this.#reader
-    let head: ResponseHead | null = null
-    let next = to
-    if (reader.isFresh) {
-      // Nearly always a head is there as a whole, and then looking at it once is enough.
-      head = parseResponseHead(buffer, at, Math.min(to, at + ONE_LOOK_BYTES), this.#method)
-      if (head !== null) next = head.end
-    }
-    if (head === null) {
-      next = reader.feed(buffer, at, to)
-      if (next === NEED_MORE) return to
-      head = parseResponseHead(reader.buffer, reader.start, reader.end, this.#method)
-      if (head === null) throw new ProxyError('PGR_RESPONSE_INVALID')
-    }
+    const head = this.#reader.read(buffer, at, to)
+    const { next } = this.#reader
+    if (head === null) return next
     const { header } = head
     if (header.status >= 200) {
       this.responseStarted = true

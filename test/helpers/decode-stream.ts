@@ -3,16 +3,16 @@ import { ProxyError } from '../../src/error/index.js'
 import type { HeaderMap } from '../../src/http/index.js'
 import {
   BodyDecoder,
-  NEED_MORE,
+  HeadReader,
   REQUEST_LIMITS,
   RESPONSE_SECTION_LIMITS,
-  SectionReader,
   UNTIL_CLOSE,
   parseRequestHead,
   parseResponseHead,
   requestSectionLimits,
 } from '../../src/protocols/h1/index.js'
 import type {
+  ParseHead,
   RequestHead,
   RequestLimits,
   ResponseHead,
@@ -60,8 +60,7 @@ export function decodeRequests(
       invalidCode: 'PGR_REQUEST_BODY_INVALID',
       incompleteCode: 'PGR_REQUEST_BODY_INCOMPLETE',
     },
-    parse: (buffer, start, end) =>
-      complete(parseRequestHead(buffer, start, end, limits.maxHeaders), end),
+    parse: (buffer, start, to) => parseRequestHead(buffer, start, to, limits.maxHeaders),
     isLast: (head) => !head.keepAlive,
   })
 }
@@ -79,8 +78,7 @@ export function decodeResponses(
       invalidCode: 'PGR_RESPONSE_BODY_INVALID',
       incompleteCode: 'PGR_RESPONSE_BODY_INCOMPLETE',
     },
-    parse: (buffer, start, end) =>
-      complete(parseResponseHead(buffer, start, end, methods[answered]!), end),
+    parse: (buffer, start, to) => parseResponseHead(buffer, start, to, methods[answered]!),
     isLast: (head) => {
       if (head.header.isInterim) return false
       answered++
@@ -89,16 +87,10 @@ export function decodeResponses(
   })
 }
 
-/** A head from a complete section, without its place in a buffer, which says nothing about it. */
-function complete<Head extends RequestHead | ResponseHead>(head: Head | null, end: number): Head {
-  if (head?.end !== end) throw new Error('a complete section is no complete head')
-  return { ...head, end: 0 }
-}
-
 interface Role<Head> {
   readonly limits: SectionLimits
   readonly bodyCodes: ConstructorParameters<typeof BodyDecoder>[0]
-  readonly parse: (buffer: Buffer, start: number, end: number) => Head
+  readonly parse: ParseHead<Head>
   readonly isLast: (head: Head) => boolean
 }
 
@@ -128,7 +120,7 @@ function decode<Head extends RequestHead | ResponseHead>(
 class StreamDecoder<Head extends RequestHead | ResponseHead> {
   readonly messages: Message<Head>[] = []
   readonly #role: Role<Head>
-  readonly #reader: SectionReader
+  readonly #reader: HeadReader<Head>
   readonly #body: BodyDecoder
   #current: Head | null = null
   #currentBody = ''
@@ -137,7 +129,7 @@ class StreamDecoder<Head extends RequestHead | ResponseHead> {
 
   constructor(role: Role<Head>) {
     this.#role = role
-    this.#reader = new SectionReader(role.limits)
+    this.#reader = new HeadReader(role.limits, role.parse)
     this.#body = new BodyDecoder(role.bodyCodes)
   }
 
@@ -159,7 +151,7 @@ class StreamDecoder<Head extends RequestHead | ResponseHead> {
     const to = at + read.length
     let steps = 0
     // An empty read may come: it must change nothing.
-    if (at === to && !this.#isClosed && this.#current === null) this.#reader.feed(buffer, at, to)
+    if (at === to && !this.#isClosed && this.#current === null) this.#reader.read(buffer, at, to)
     while (at < to && !this.#isClosed) {
       if (++steps > 4 * read.length + 4) throw new Error('the codec makes no progress')
       at = this.#current === null ? this.#takeHead(buffer, at, to) : this.#takeBody(buffer, at, to)
@@ -174,9 +166,9 @@ class StreamDecoder<Head extends RequestHead | ResponseHead> {
   }
 
   #takeHead(buffer: Buffer, from: number, to: number): number {
-    const reader = this.#reader
-    const position = reader.feed(buffer, from, to)
-    if (position === NEED_MORE) {
+    const head = this.#reader.read(buffer, from, to)
+    const { next } = this.#reader
+    if (head === null) {
       this.#heldBytes += to - from
       const { maxStartLineBytes, maxFieldBytes } = this.#role.limits
       if (this.#heldBytes > maxStartLineBytes + maxFieldBytes + SLACK_BYTES) {
@@ -184,12 +176,13 @@ class StreamDecoder<Head extends RequestHead | ResponseHead> {
       }
       return to
     }
-    if (position <= from || position > to) throw new Error('a section ends outside of its read')
+    if (next <= from || next > to) throw new Error('a head ends outside of its read')
     this.#heldBytes = 0
-    this.#current = this.#role.parse(reader.buffer, reader.start, reader.end)
+    // Where a head was gathered says nothing about it, and differs from cut to cut.
+    this.#current = { ...head, end: 0 }
     this.#body.start(this.#current.bodyLength)
     if (this.#body.done) this.#complete()
-    return position
+    return next
   }
 
   #takeBody(buffer: Buffer, from: number, to: number): number {

@@ -3,17 +3,14 @@ export { BodyDecoder } from './body-decoder.js'
 export type { BodyCodes } from './body-decoder.js'
 export { CHUNKED, UNTIL_CLOSE } from './head-facts.js'
 export type { BodyLength } from './head-facts.js'
+export { HeadReader } from './head-reader.js'
+export type { ParseHead } from './head-reader.js'
 export { latin1Text } from './latin1.js'
-export {
-  REQUEST_LIMITS,
-  maxOneLookBytes,
-  parseRequestHead,
-  requestSectionLimits,
-} from './request-head.js'
+export { REQUEST_LIMITS, parseRequestHead, requestSectionLimits } from './request-head.js'
 export type { RequestHead, RequestLimits } from './request-head.js'
 export { RESPONSE_SECTION_LIMITS, parseResponseHead } from './response-head.js'
 export type { ResponseHead } from './response-head.js'
-export { NEED_MORE, ONE_LOOK_BYTES, SectionReader } from './section-reader.js'
+export { NEED_MORE, SectionReader } from './section-reader.js'
 export type { SectionLimits } from './section-reader.js'
 export {
   CHUNK_END,

@@ -8,7 +8,6 @@ import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
-import { ONE_LOOK_BYTES } from './section-reader.js'
 import type { SectionLimits } from './section-reader.js'
 
 /** A parsed request head. */
@@ -54,11 +53,6 @@ export function requestSectionLimits(limits: RequestLimits): SectionLimits {
     fieldCode: 'PGR_HEADER_TOO_LARGE',
     invalidCode: INVALID,
   }
-}
-
-/** How much of a read may be parsed before the limits are checked: what is within all of them. */
-export function maxOneLookBytes(limits: RequestLimits): number {
-  return Math.min(ONE_LOOK_BYTES, limits.maxRequestLineBytes, limits.maxHeaderBytes)
 }
 
 /**

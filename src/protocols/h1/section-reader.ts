@@ -5,8 +5,6 @@ import { CR, IS_VALUE, LF } from './byte-classes.js'
 
 /** {@link SectionReader.feed} returns this when the section goes on. */
 export const NEED_MORE = -1
-/** Heads up to here are worth a parse before it is known that they are complete. */
-export const ONE_LOOK_BYTES = 4_096
 
 /** Limits of a section and the codes of breaking them. */
 export interface SectionLimits {

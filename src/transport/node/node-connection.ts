@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Connection, ConnectionHandler } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
+import { NO_HANDLER } from './no-handler.js'
 import type { ReadBuffer } from './read-buffer.js'
 
 /** What a connection needs besides its socket. */
@@ -263,16 +264,4 @@ function resetSocket(socket: Socket, digest: ConnectionDigest): void {
     ;(socket as { resetAndClosing?: boolean }).resetAndClosing = true
     socket.destroy()
   }
-}
-
-/** Stands in until an owner sets itself, and after the end. */
-const NO_HANDLER: ConnectionHandler = Object.freeze({
-  onData: ignore,
-  onEnd: ignore,
-  onDrain: ignore,
-  onClose: ignore,
-})
-
-function ignore(): void {
-  // Nobody is there to be told.
 }

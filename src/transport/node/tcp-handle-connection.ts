@@ -1,6 +1,7 @@
 /** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
 import type { Connection, ConnectionHandler } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
+import { NO_HANDLER } from './no-handler.js'
 import { UV_ECONNRESET, UV_EOF, statusError } from './tcp-binding.js'
 import type { TcpBinding, TcpHandle, WriteRequest } from './tcp-binding.js'
 
@@ -284,18 +285,6 @@ export class TcpHandleConnection implements Connection {
     this.destroy()
     this.#onUncaught(thrown)
   }
-}
-
-/** Stands in until an owner sets itself, and after the end. */
-const NO_HANDLER: ConnectionHandler = Object.freeze({
-  onData: ignore,
-  onEnd: ignore,
-  onDrain: ignore,
-  onClose: ignore,
-})
-
-function ignore(): void {
-  // Nobody is there to be told.
 }
 
 /** Enough for most heads, and little enough for thousands of idle clients. */
