@@ -174,6 +174,14 @@ describe('HeaderMap', () => {
     assert.equal(headers.getByKey('host'), 'host')
   })
 
+  test('tells of an indexed field that was added to lines nobody has read', () => {
+    const headers = HeaderMap.fromLines('Host: h\r\n', ['host', 'h'])
+    headers.appendChecked('Date', 'date', 'now')
+    assert.equal(headers.getByKey('date'), 'now')
+    assert.equal(headers.clone().getByKey('date'), 'now')
+    assert.equal(headers.toLines(), 'Host: h\r\nDate: now\r\n')
+  })
+
   test('changes nothing when it refuses', () => {
     const headers = mapOf(['a', '1'])
     assert.throws(() => {

@@ -100,7 +100,8 @@ export class HeaderMap {
   /** Adds a field that needs no check; `key` is `name` in lower case. */
   appendChecked(name: string, key: string, value: string): void {
     if (this.#lines !== null) this.#lines += `${name}: ${value}\r\n`
-    this.#list?.push(name, key, value)
+    if (this.#list !== null) this.#list.push(name, key, value)
+    else if (isIndexed(key)) this.#indexed = [...this.#indexed, key, value]
   }
 
   /**

@@ -142,29 +142,30 @@ export class H1DownstreamSession implements DownstreamSession {
   }
 
   finish(): void {
-    if (this.#finished) return
-    this.#bodyBytesAtEnd = this.bodyBytesWritten
-    this.#finished = true
-    this.handler = null
+    if (!this.#end()) return
     if (this.responseDone) this.#owner.finished(this)
     else this.#owner.aborted(this)
   }
 
   abort(): void {
-    if (this.#finished) return
+    if (this.#end()) this.#owner.aborted(this)
+  }
+
+  /** From here on all calls do nothing. Returns false when that was so already. */
+  #end(): boolean {
+    if (this.#finished) return false
     this.#bodyBytesAtEnd = this.bodyBytesWritten
     this.#finished = true
     this.handler = null
-    this.#owner.aborted(this)
+    return true
   }
 
   /** HTTP/1.1 clients get chunks where the length is unknown; older ones the end of the connection. */
-  #lengthFor(header: ResponseHeader, bodyLength: BodyLength): BodyLength {
+  #lengthFor({ headers }: ResponseHeader, bodyLength: BodyLength): BodyLength {
     // What the parser found stands as long as nobody has changed the fields.
-    const { headers } = header
     const isKnown = headers.isAsParsed && headers.getByKey('content-length') !== undefined
     if (bodyLength >= 0 && isKnown) return bodyLength
-    const length = declaredLength(header.headers, bodyLength >= 0 ? CHUNKED : bodyLength)
+    const length = declaredLength(headers, bodyLength >= 0 ? CHUNKED : bodyLength)
     if (length >= 0) return length
     return this.#speaks11 ? CHUNKED : UNTIL_CLOSE
   }
