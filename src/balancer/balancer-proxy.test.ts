@@ -8,33 +8,22 @@ import type { Session } from '../proxy/index.js'
 import { HttpPeer } from '../transport/index.js'
 import { BackendRoutes } from './backend-routes.js'
 import { BalancerProxy } from './balancer-proxy.js'
-import { BALANCER_DEFAULTS } from './balancer-settings.js'
-import type { BalancerSettings, UpstreamSettings } from './balancer-settings.js'
+import { defaultSettings } from './balancer-settings.js'
+import type { UpstreamSettings } from './balancer-settings.js'
 
 async function proxyFor(upstream: Partial<UpstreamSettings>): Promise<BalancerProxy> {
-  const settings: BalancerSettings = {
-    listeners: [],
-    upstream: {
-      name: 'test',
-      backends: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'].map((address) => ({
-        address,
-        weight: 1,
-      })),
-      balance: 'round_robin',
-      hostHeader: undefined,
-      tls: undefined,
-      healthCheck: undefined,
-      retries: BALANCER_DEFAULTS.retries,
-      timeouts: BALANCER_DEFAULTS.timeouts,
-      maxIdle: undefined,
-      ...upstream,
-    },
-    forwarding: BALANCER_DEFAULTS.forwarding,
-    maxConnections: BALANCER_DEFAULTS.maxConnections,
-    limits: BALANCER_DEFAULTS.limits,
-    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
-    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
-  }
+  const defaults = defaultSettings([], {
+    name: 'test',
+    backends: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'].map((address) => ({
+      address,
+      weight: 1,
+    })),
+    balance: 'round_robin',
+    hostHeader: undefined,
+    tls: undefined,
+    healthCheck: undefined,
+  })
+  const settings = { ...defaults, upstream: { ...defaults.upstream, ...upstream } }
   const routes = new BackendRoutes(settings.upstream)
   const balancer = await LoadBalancer.tryFromIter(routes.backends)
   return new BalancerProxy({ settings, balancer, routes })

@@ -161,3 +161,21 @@ export const BALANCER_DEFAULTS: {
     idleMs: 60_000,
   },
 })
+
+/** The settings of a balancer for which only its listeners and its upstream were chosen. */
+export function defaultSettings(
+  listeners: BalancerSettings['listeners'],
+  upstream: Omit<UpstreamSettings, 'retries' | 'timeouts' | 'maxIdle'>,
+): BalancerSettings {
+  const { retries, timeouts, forwarding, maxConnections, limits, clientTimeouts, abortOnClose } =
+    BALANCER_DEFAULTS
+  return {
+    listeners,
+    upstream: { ...upstream, retries, timeouts, maxIdle: undefined },
+    forwarding,
+    maxConnections,
+    limits,
+    clientTimeouts,
+    abortOnClose,
+  }
+}

@@ -3,7 +3,7 @@ export { BackendRoutes } from './backend-routes.js'
 export type { BackendRoute } from './backend-routes.js'
 export { BalancerProxy } from './balancer-proxy.js'
 export type { BalancerProxyParts } from './balancer-proxy.js'
-export { BALANCER_DEFAULTS } from './balancer-settings.js'
+export { BALANCER_DEFAULTS, defaultSettings } from './balancer-settings.js'
 export type {
   BackendSettings,
   BalancerSettings,

@@ -1,7 +1,7 @@
 /** What the command line says: which command, with which settings. */
 import { parseArgs } from 'node:util'
 import type { ParseArgsConfig } from 'node:util'
-import { BALANCER_DEFAULTS, hostHeaderOf } from '../balancer/index.js'
+import { BALANCER_DEFAULTS, defaultSettings, hostHeaderOf } from '../balancer/index.js'
 import type { BackendSettings, BalancerSettings, UpstreamTls } from '../balancer/index.js'
 import { nearestName } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
@@ -58,25 +58,15 @@ function parseProxy(args: readonly string[]): Command {
   if (early) return early
   refuseLaterFlags(flags)
   const { backends, tls } = parseTargets(flags.to ?? [], flags.sni)
-  const settings: BalancerSettings = {
-    listeners: (flags.listen ?? [DEFAULT_LISTENER]).map(listenAddress),
-    upstream: {
-      name: 'upstream',
-      backends,
-      balance: parseBalance(flags.balance ?? 'round_robin'),
-      hostHeader: hostHeaderOf(flags['host-header']),
-      tls,
-      healthCheck: parseHealthCheck(flags['health-check']),
-      retries: BALANCER_DEFAULTS.retries,
-      timeouts: BALANCER_DEFAULTS.timeouts,
-      maxIdle: undefined,
-    },
-    forwarding: BALANCER_DEFAULTS.forwarding,
-    maxConnections: BALANCER_DEFAULTS.maxConnections,
-    limits: BALANCER_DEFAULTS.limits,
-    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
-    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
-  }
+  const listeners = (flags.listen ?? [DEFAULT_LISTENER]).map(listenAddress)
+  const settings = defaultSettings(listeners, {
+    name: 'upstream',
+    backends,
+    balance: parseBalance(flags.balance ?? 'round_robin'),
+    hostHeader: hostHeaderOf(flags['host-header']),
+    tls,
+    healthCheck: parseHealthCheck(flags['health-check']),
+  })
   return { name: 'proxy', opt: optOf(flags), settings }
 }
 

@@ -1,5 +1,5 @@
 /** `pingora demo`: two HTTPS backends and a dead one, with a balancer in front of them. */
-import { BALANCER_DEFAULTS, createBalancer } from '../../balancer/index.js'
+import { BALANCER_DEFAULTS, createBalancer, defaultSettings } from '../../balancer/index.js'
 import type { BalancerSettings } from '../../balancer/index.js'
 import type { ProxyError } from '../../error/index.js'
 import type { Session } from '../../proxy/index.js'
@@ -32,25 +32,14 @@ export async function startDemo(listener: string = DEFAULT_LISTENER): Promise<vo
 
 function settingsFor(listener: string, backends: readonly DemoBackend[]): BalancerSettings {
   const addresses = [...backends.map((backend) => backend.address), DEAD_ADDRESS]
-  return {
-    listeners: [listener],
-    upstream: {
-      name: 'demo',
-      backends: addresses.map((address) => ({ address, weight: 1 })),
-      balance: 'round_robin',
-      hostHeader: { name: DEMO_NAME },
-      tls: { sni: DEMO_NAME, verify: true, ca: Buffer.from(DEMO_CA), identity: undefined },
-      healthCheck: BALANCER_DEFAULTS.healthCheck,
-      retries: BALANCER_DEFAULTS.retries,
-      timeouts: BALANCER_DEFAULTS.timeouts,
-      maxIdle: undefined,
-    },
-    forwarding: BALANCER_DEFAULTS.forwarding,
-    maxConnections: BALANCER_DEFAULTS.maxConnections,
-    limits: BALANCER_DEFAULTS.limits,
-    clientTimeouts: BALANCER_DEFAULTS.clientTimeouts,
-    abortOnClose: BALANCER_DEFAULTS.abortOnClose,
-  }
+  return defaultSettings([listener], {
+    name: 'demo',
+    backends: addresses.map((address) => ({ address, weight: 1 })),
+    balance: 'round_robin',
+    hostHeader: { name: DEMO_NAME },
+    tls: { sni: DEMO_NAME, verify: true, ca: Buffer.from(DEMO_CA), identity: undefined },
+    healthCheck: BALANCER_DEFAULTS.healthCheck,
+  })
 }
 
 function welcome(listener: string, backends: readonly DemoBackend[]): string {
