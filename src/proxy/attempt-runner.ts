@@ -4,13 +4,19 @@ import type { RequestHeader } from '../http/index.js'
 import type { Counters, Logger } from '../observability/index.js'
 import { H1UpstreamSession } from '../session/index.js'
 import type { UpstreamSession } from '../session/index.js'
-import type { Connection, Connector, Environment, HttpPeer } from '../transport/index.js'
+import type {
+  Connection,
+  ConnectionDigest,
+  Connector,
+  Environment,
+  HttpPeer,
+} from '../transport/index.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { hookError } from './relay.js'
-import type { Relay } from './relay.js'
+import type { ExchangeOwner, Relay } from './relay.js'
 import { decideRetry } from './retry.js'
-import type { Attempt, Session } from './session.js'
+import type { Attempt } from './session.js'
 
 /** What all requests of a service share. */
 export interface PipelineContext {
@@ -24,30 +30,39 @@ export interface PipelineContext {
   readonly maxRetryBytes: number
 }
 
-/** Makes attempts. One promise each; its callbacks wait only where a hook or the network does. */
-export class AttemptRunner<Ctx> {
+/** Who is told how an attempt ended. */
+export interface AttemptOwner<Ctx> {
+  /** It failed with `error`, whose retry decision is made, or is complete. */
+  attemptEnded(relay: Relay<Ctx>, error: ProxyError | null): void
+  /** A hook threw: no other attempt may follow. */
+  attemptThrew(relay: Relay<Ctx>, error: ProxyError): void
+}
+
+/** Makes attempts. It waits only where a hook or the network does, and else calls straight on. */
+export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
   readonly #hooks: Hooks<Ctx>
   readonly #context: PipelineContext
+  readonly #owner: AttemptOwner<Ctx>
 
-  constructor(hooks: Hooks<Ctx>, context: PipelineContext) {
+  constructor(hooks: Hooks<Ctx>, context: PipelineContext, owner: AttemptOwner<Ctx>) {
     this.#hooks = hooks
     this.#context = context
+    this.#owner = owner
   }
 
-  /** Resolves with why the attempt failed, its retry decision made; rejects with a hook's throw. */
-  run(session: Session, relay: Relay<Ctx>, attempt: Attempt): Promise<ProxyError | null> {
+  /** Makes one attempt; the owner is told once how it ended. */
+  start(relay: Relay<Ctx>, attempt: Attempt): void {
     // A pooled connection costs no wait; it was watched while idle, so it stands.
     const connection = this.#context.connector.takeIdle(attempt.peer)
-    if (connection === undefined) return this.#connectAndExchange(session, relay, attempt)
+    if (connection === undefined) {
+      void this.#connect(relay, attempt)
+      return
+    }
     attempt.reused = true
-    return this.#exchange(session, relay, attempt, connection)
+    this.#exchange(relay, attempt, connection)
   }
 
-  async #connectAndExchange(
-    session: Session,
-    relay: Relay<Ctx>,
-    attempt: Attempt,
-  ): Promise<ProxyError | null> {
+  async #connect(relay: Relay<Ctx>, attempt: Attempt): Promise<void> {
     const { peer } = attempt
     const gone = new AbortController()
     relay.onClientGone = () => {
@@ -57,61 +72,70 @@ export class AttemptRunner<Ctx> {
     try {
       connection = await this.#context.connector.connect(peer, gone.signal)
     } catch (thrown) {
-      if (relay.clientError !== null) return relay.clientError
-      const error = hookError(thrown)
-      error.context = `peer ${peer.toString()}`
-      // Nothing was sent yet, so the hook may ask for another attempt whatever the request is.
-      const verdict = this.#hooks.failToConnect?.(session, peer, error, relay.ctx)
-      return (isPromise(verdict) ? await verdict : verdict) ?? error
-    } finally {
       relay.onClientGone = null
+      await this.#failToConnect(relay, peer, hookError(thrown))
+      return
     }
-    return this.#exchange(session, relay, attempt, connection)
+    relay.onClientGone = null
+    this.#exchange(relay, attempt, connection)
+  }
+
+  async #failToConnect(relay: Relay<Ctx>, peer: HttpPeer, error: ProxyError): Promise<void> {
+    if (relay.clientError !== null) {
+      this.#owner.attemptEnded(relay, relay.clientError)
+      return
+    }
+    error.context = `peer ${peer.toString()}`
+    let decided: ProxyError
+    try {
+      // Nothing was sent yet, so the hook may ask for another attempt whatever the request is.
+      const verdict = this.#hooks.failToConnect?.(relay.session, peer, error, relay.ctx)
+      decided = (isPromise(verdict) ? await verdict : verdict) ?? error
+    } catch (thrown) {
+      this.#owner.attemptThrew(relay, hookError(thrown))
+      return
+    }
+    this.#owner.attemptEnded(relay, decided)
   }
 
   /** Sends the request on `connection` and relays the response. */
-  #exchange(
-    session: Session,
-    relay: Relay<Ctx>,
-    attempt: Attempt,
-    connection: Connection,
-  ): Promise<ProxyError | null> {
-    session.upstreamDigest = connection.digest
+  #exchange(relay: Relay<Ctx>, attempt: Attempt, connection: Connection): void {
+    relay.session.upstreamDigest = connection.digest
     const { deadlines } = this.#context.env
     const upstream = H1UpstreamSession.open(connection, relay, attempt.peer, deadlines)
-    return new Promise((resolve, reject) => {
-      const settle = (error: ProxyError | null): void => {
-        try {
-          resolve(this.#settle(session, relay, attempt, connection, upstream, error))
-        } catch (thrown) {
-          reject(hookError(thrown))
-        }
-      }
-      const start = (request: RequestHeader): void => {
-        // A client or an upstream that left while a hook was awaited wants nothing any more.
-        const error = relay.clientError ?? upstream.failure
-        if (error === null) relay.start(upstream, request, settle)
-        else settle(error)
-      }
-      const failed = (thrown: unknown): void => {
-        settle(hookError(thrown))
-      }
-      try {
-        const request = this.#prepare(session, relay.ctx, attempt, connection)
-        if (isPromise(request)) request.then(start, failed)
-        else start(request)
-      } catch (thrown) {
-        failed(thrown)
-      }
-    })
+    let request: RequestHeader | Promise<RequestHeader>
+    try {
+      request = this.#prepare(relay, attempt, connection.digest)
+    } catch (thrown) {
+      this.exchangeEnded(relay, upstream, hookError(thrown))
+      return
+    }
+    if (!isPromise(request)) {
+      this.#send(relay, upstream, request)
+      return
+    }
+    request.then(
+      (prepared) => {
+        this.#send(relay, upstream, prepared)
+      },
+      (thrown: unknown) => {
+        this.exchangeEnded(relay, upstream, hookError(thrown))
+      },
+    )
+  }
+
+  #send(relay: Relay<Ctx>, upstream: UpstreamSession, request: RequestHeader): void {
+    // A client or an upstream that left while a hook was awaited wants nothing any more.
+    const error = relay.clientError ?? upstream.failure
+    if (error === null) relay.start(upstream, request, this)
+    else this.exchangeEnded(relay, upstream, error)
   }
 
   /** The head for the upstream: a copy, so that another attempt starts from what the client sent. */
   #prepare(
-    session: Session,
-    ctx: Ctx,
+    { session, ctx }: Relay<Ctx>,
     { peer, reused }: Attempt,
-    { digest }: Connection,
+    digest: ConnectionDigest,
   ): RequestHeader | Promise<RequestHeader> {
     const { connectedToUpstream, upstreamRequestFilter } = this.#hooks
     const request = upstreamRequest(session.reqHeader, peer)
@@ -122,28 +146,30 @@ export class AttemptRunner<Ctx> {
     return isPromise(filtered) ? filtered.then(() => request) : request
   }
 
-  /** The attempt is over: what becomes of its connection, and whether another attempt may follow. */
-  #settle(
-    session: Session,
-    relay: Relay<Ctx>,
-    attempt: Attempt,
-    connection: Connection,
-    upstream: UpstreamSession,
-    failure: ProxyError | null,
-  ): ProxyError | null {
-    const { peer, reused } = attempt
+  /** What becomes of the connection, and whether another attempt may follow. */
+  exchangeEnded(relay: Relay<Ctx>, upstream: UpstreamSession, failure: ProxyError | null): void {
+    const { peer, reused } = relay.session.attempts.at(-1)!
     if (failure === null) {
       // Only a connection on which nothing is left over may serve anybody else.
-      if (upstream.reusable) this.#context.connector.release(peer, connection)
+      if (upstream.reusable) this.#context.connector.release(peer, upstream.connection)
       else upstream.abort()
-      return null
+      this.#owner.attemptEnded(relay, null)
+      return
     }
     const { requestStarted } = upstream
     upstream.abort()
     if (failure.context === '') failure.context = `peer ${peer.toString()}`
-    const facts = { method: session.reqHeader.method, reused, requestStarted }
+    const facts = { method: relay.session.reqHeader.method, reused, requestStarted }
     failure.retry = decideRetry(failure, facts) ? 'yes' : 'no'
-    return this.#hooks.errorWhileProxy?.(session, peer, failure, relay.ctx, reused) ?? failure
+    let decided: ProxyError
+    try {
+      decided =
+        this.#hooks.errorWhileProxy?.(relay.session, peer, failure, relay.ctx, reused) ?? failure
+    } catch (thrown) {
+      this.#owner.attemptThrew(relay, hookError(thrown))
+      return
+    }
+    this.#owner.attemptEnded(relay, decided)
   }
 }
 

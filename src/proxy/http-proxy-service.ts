@@ -194,7 +194,9 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       limits: { ...REQUEST_LIMITS, ...limits },
       timeouts: { ...DOWNSTREAM_TIMEOUTS, ...timeouts },
       abortOnClose,
-      onRequest: (session) => void pipeline.serve(session),
+      onRequest: (session) => {
+        pipeline.serve(session)
+      },
       errorResponse,
     }
   }

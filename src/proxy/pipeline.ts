@@ -1,22 +1,24 @@
 /** The life of a request, phase by phase, from its parsed head to its log line. */
 import { ProxyError } from '../error/index.js'
 import type { DownstreamSession } from '../session/index.js'
+import type { HttpPeer } from '../transport/index.js'
 import { AttemptRunner } from './attempt-runner.js'
-import type { PipelineContext } from './attempt-runner.js'
+import type { AttemptOwner, PipelineContext } from './attempt-runner.js'
 import { statusResponse } from './error-response.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { logFailure } from './log-failure.js'
+import type { Awaitable } from './proxy-http.js'
 import { Relay, hookError } from './relay.js'
 import { Session } from './session.js'
 import type { Attempt } from './session.js'
 
 /**
- * Takes requests through their phases. `await` stands only where a hook or the network made a
- * promise: a request whose hooks are synchronous and whose upstream connection is pooled waits once,
- * for its response.
+ * Takes requests through their phases, each of which calls the next. A promise is waited for where a
+ * hook or the network made one; a request whose hooks are synchronous and whose upstream connection
+ * is pooled makes none.
  */
-export class Pipeline<Ctx> {
+export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
   readonly #hooks: Hooks<Ctx>
   readonly #context: PipelineContext
   readonly #attempts: AttemptRunner<Ctx>
@@ -24,52 +26,128 @@ export class Pipeline<Ctx> {
   constructor(hooks: Hooks<Ctx>, context: PipelineContext) {
     this.#hooks = hooks
     this.#context = context
-    this.#attempts = new AttemptRunner(hooks, context)
+    this.#attempts = new AttemptRunner(hooks, context, this)
   }
 
-  /** Serves one request to its end: the phases in their order. Never rejects. */
-  async serve(downstream: DownstreamSession): Promise<void> {
-    const hooks = this.#hooks
+  /** Serves one request to its end: the phases in their order. Never throws. */
+  serve(downstream: DownstreamSession): void {
     const session = new Session(downstream, this.#context.env.clock)
     // From here on the relay hears of everything that the client does, whatever phase it is.
     const relay = this.#begin(session, downstream)
-    if (relay === null) return
-    const { ctx } = relay
-    let failure: ProxyError | undefined
+    if (relay !== null) this.#filterEarly(relay)
+  }
+
+  /** Before everything that could refuse the request, so that it can prepare all later phases. */
+  #filterEarly(relay: Relay<Ctx>): void {
     try {
-      // Before everything that could refuse the request, so that it can prepare all later phases.
-      const early = hooks.earlyRequestFilter?.(session, ctx)
-      if (isPromise(early)) await early
-
-      // Access control, routing and own answers: before any upstream is spent on the request.
-      const verdict = hooks.requestFilter?.(session, ctx)
-      const responded = (isPromise(verdict) ? await verdict : verdict) === 'responded'
-      if (responded) assertResponded(downstream)
-
-      // One turn per attempt. Choosing the peer is part of it: a retry should go somewhere else.
-      while (!responded) {
-        // A client that left while a hook or a connect was awaited wants nothing any more.
-        if (relay.clientError !== null) throw relay.clientError
-
-        const choice = hooks.upstreamPeer(session, ctx)
-        const peer = isPromise(choice) ? await choice : choice
-        // With nowhere else to go the failure that made us look is the better answer.
-        if (peer === undefined)
-          throw session.attempts.at(-1)?.error ?? new ProxyError('PGR_NO_PEER')
-
-        const attempt: Attempt = { peer, reused: false, error: null }
-        this.#countAttempt(session.attempts.push(attempt))
-        attempt.error = await this.#attempts.run(session, relay, attempt)
-        if (attempt.error === null) break
-        if (!this.#retries(session, relay, downstream, attempt.error)) throw attempt.error
-      }
+      const early = this.#hooks.earlyRequestFilter?.(relay.session, relay.ctx)
+      this.#next(relay, early, this.#filterRequest)
     } catch (thrown) {
-      failure = hookError(thrown)
-      await this.#failToProxy(session, downstream, relay, failure)
+      void this.#fail(relay, hookError(thrown))
     }
-    // Last, so that the hook sees everything; before the connection goes on to its next request.
-    this.#log(session, failure, ctx)
-    downstream.finish()
+  }
+
+  /** Access control, routing and own answers: before any upstream is spent on the request. */
+  readonly #filterRequest = (relay: Relay<Ctx>): void => {
+    try {
+      const verdict = this.#hooks.requestFilter?.(relay.session, relay.ctx)
+      this.#next(relay, verdict, this.#obeyFilter)
+    } catch (thrown) {
+      void this.#fail(relay, hookError(thrown))
+    }
+  }
+
+  /** A request that a filter has answered needs no upstream. */
+  readonly #obeyFilter = (relay: Relay<Ctx>, verdict: FilterVerdict): void => {
+    if (verdict !== 'responded') this.#choosePeer(relay)
+    else if (relay.downstream.responseDone) this.#finish(relay, undefined)
+    else void this.#fail(relay, new ProxyError('PGR_RESPONSE_ORDER', NOT_RESPONDED))
+  }
+
+  /** Runs once per attempt: a retry should go somewhere else. */
+  #choosePeer(relay: Relay<Ctx>): void {
+    try {
+      // A client that left while a hook or a connect was awaited wants nothing any more.
+      if (relay.clientError !== null) throw relay.clientError
+      this.#next(relay, this.#hooks.upstreamPeer(relay.session, relay.ctx), this.#attempt)
+    } catch (thrown) {
+      void this.#fail(relay, hookError(thrown))
+    }
+  }
+
+  /** Connects, sends, relays; then comes `attemptEnded` or `attemptThrew`. */
+  readonly #attempt = (relay: Relay<Ctx>, peer: HttpPeer | undefined): void => {
+    const { session } = relay
+    if (peer === undefined) {
+      // With nowhere else to go the failure that made us look is the better answer.
+      void this.#fail(relay, session.attempts.at(-1)?.error ?? new ProxyError('PGR_NO_PEER'))
+      return
+    }
+    const attempt: Attempt = { peer, reused: false, error: null }
+    // Nearly always the first: an array of just that size, which `push` would not make.
+    session.attempts = session.attempts.length === 0 ? [attempt] : [...session.attempts, attempt]
+    this.#countAttempt(session.attempts.length)
+    this.#attempts.start(relay, attempt)
+  }
+
+  /** The response is complete, or there may be another attempt, or the failure is final. */
+  attemptEnded(relay: Relay<Ctx>, error: ProxyError | null): void {
+    relay.session.attempts.at(-1)!.error = error
+    if (error === null) this.#finish(relay, undefined)
+    else if (this.#retries(relay, error)) this.#choosePeer(relay)
+    else void this.#fail(relay, error)
+  }
+
+  attemptThrew(relay: Relay<Ctx>, error: ProxyError): void {
+    void this.#fail(relay, error)
+  }
+
+  /** The final failure: its log line, and a response where one can still be given. Never rejects. */
+  async #fail(relay: Relay<Ctx>, error: ProxyError): Promise<void> {
+    const { session, ctx, downstream, clientError } = relay
+    this.#context.counters.addError(error.code)
+    logFailure(this.#hooks, this.#context.logger, session, ctx, error)
+    const clientLeft = clientError !== null && clientError.status === CLIENT_LEFT
+    if (downstream.headerWritten || clientLeft) {
+      // What was begun cannot become an error response; cut, it cannot be taken for whole either.
+      if (!downstream.responseDone) downstream.abort()
+    } else {
+      try {
+        const answer = this.#hooks.failToProxy?.(session, error, ctx)
+        const verdict = (isPromise(answer) ? await answer : answer) ?? {}
+        this.#answerError(session, downstream, error, verdict)
+      } catch (thrown) {
+        this.#context.logger.error('failToProxy failed', { reason: hookError(thrown).message })
+        this.#answerError(session, downstream, error, {})
+      }
+    }
+    this.#finish(relay, error)
+  }
+
+  /** Last, so that the hook sees everything; before the connection goes on to its next request. */
+  #finish(relay: Relay<Ctx>, error: ProxyError | undefined): void {
+    this.#log(relay.session, error, relay.ctx)
+    relay.downstream.finish()
+  }
+
+  /** Goes on with `phase` at once, or when the hook's promise is fulfilled. */
+  #next<T>(
+    relay: Relay<Ctx>,
+    result: Awaitable<T>,
+    phase: (relay: Relay<Ctx>, value: T) => void,
+  ): void {
+    if (!isPromise(result)) {
+      phase(relay, result)
+      return
+    }
+    result.then(
+      (value) => {
+        phase(relay, value)
+      },
+      (thrown: unknown) => {
+        void this.#fail(relay, hookError(thrown))
+      },
+    )
   }
 
   /** Makes the request's own state. Without it no hook can run: then the answer is 500, and `null`. */
@@ -92,15 +170,13 @@ export class Pipeline<Ctx> {
 
   /** Whether another attempt follows one that failed with `error`. */
   #retries(
-    session: Session,
-    relay: Relay<Ctx>,
-    downstream: DownstreamSession,
+    { session, downstream, clientError, isBodyKept }: Relay<Ctx>,
     error: ProxyError,
   ): boolean {
     const attempts = session.attempts.length
     if (error.retry !== 'yes' || attempts >= this.#context.maxAttempts) return false
     // What the client has seen cannot be taken back, and what was let go cannot be sent again.
-    if (relay.clientError !== null || downstream.headerWritten || !relay.isBodyKept) return false
+    if (clientError !== null || downstream.headerWritten || !isBodyKept) return false
     const peer = session.attempts.at(-1)?.peer.address
     this.#context.logger.warn('retrying', {
       peer,
@@ -109,32 +185,6 @@ export class Pipeline<Ctx> {
       reason: error.message,
     })
     return true
-  }
-
-  /** The final failure: its log line, and a response where one can still be given. */
-  async #failToProxy(
-    session: Session,
-    downstream: DownstreamSession,
-    relay: Relay<Ctx>,
-    error: ProxyError,
-  ): Promise<void> {
-    const { ctx } = relay
-    this.#context.counters.addError(error.code)
-    logFailure(this.#hooks, this.#context.logger, session, ctx, error)
-    const clientLeft = relay.clientError !== null && relay.clientError.status === CLIENT_LEFT
-    if (downstream.headerWritten || clientLeft) {
-      // What was begun cannot become an error response; cut, it cannot be taken for whole either.
-      if (!downstream.responseDone) downstream.abort()
-      return
-    }
-    try {
-      const answer = this.#hooks.failToProxy?.(session, error, ctx)
-      const verdict = (isPromise(answer) ? await answer : answer) ?? {}
-      this.#answerError(session, downstream, error, verdict)
-    } catch (thrown) {
-      this.#context.logger.error('failToProxy failed', { reason: hookError(thrown).message })
-      this.#answerError(session, downstream, error, {})
-    }
   }
 
   #answerError(
@@ -173,14 +223,9 @@ export class Pipeline<Ctx> {
   }
 }
 
-/** A hook that says it has answered must have done so, completely. */
-function assertResponded(downstream: DownstreamSession): void {
-  if (downstream.responseDone) return
-  throw new ProxyError(
-    'PGR_RESPONSE_ORDER',
-    "requestFilter returned 'responded' without a response",
-  )
-}
+/** What `requestFilter` decides. */
+type FilterVerdict = 'continue' | 'responded' | undefined | void
 
+const NOT_RESPONDED = "requestFilter returned 'responded' without a response"
 /** The status that stands for "the client left"; never sent. */
 const CLIENT_LEFT = 499

@@ -16,6 +16,12 @@ import type { BodyVerdict } from './proxy-http.js'
 import { RetryBuffer } from './retry-buffer.js'
 import type { Session } from './session.js'
 
+/** Who is told that an exchange with an upstream is over. */
+export interface ExchangeOwner<Ctx> {
+  /** Comes once for each exchange, with the error that ended it, if one did. */
+  exchangeEnded(relay: Relay<Ctx>, upstream: UpstreamSession, error: ProxyError | null): void
+}
+
 /**
  * Listens to both sides of a request, from its start to its end and over all attempts. Each direction
  * stops at its source while its sink is full or a filter is at work, so that no more than one read
@@ -26,16 +32,18 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   clientError: ProxyError | null = null
   /** Called once when the client's side is over, for waits that the relay knows nothing of. */
   onClientGone: (() => void) | null = null
+  /** What hooks know of the request. */
+  readonly session: Session
   /** The state that the request's hooks share. */
   readonly ctx: Ctx
+  /** The client's side of the request. */
+  readonly downstream: DownstreamSession
   /** The request body as far as it came, for another attempt; made when there is a body. */
   #retryBuffer: RetryBuffer | null = null
   readonly #maxRetryBytes: number
   readonly #hooks: Hooks<Ctx>
-  readonly #session: Session
-  readonly #downstream: DownstreamSession
   #upstream: UpstreamSession | null = null
-  #settle: ((error: ProxyError | null) => void) | null = null
+  #owner: ExchangeOwner<Ctx> | null = null
   /** Whether a filter of this direction is at work, or its sink is full. */
   #requestFiltering = false
   #requestBlocked = false
@@ -52,9 +60,9 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     maxRetryBytes: number,
   ) {
     this.#hooks = hooks
-    this.#session = session
+    this.session = session
     this.ctx = ctx
-    this.#downstream = downstream
+    this.downstream = downstream
     this.#maxRetryBytes = maxRetryBytes
     downstream.handler = this
   }
@@ -64,14 +72,10 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     return this.#retryBuffer?.complete ?? true
   }
 
-  /** Sends `request` on `upstream`; `settle` is called once, with the error that ended it, if one did. */
-  start(
-    upstream: UpstreamSession,
-    request: RequestHeader,
-    settle: (error: ProxyError | null) => void,
-  ): void {
+  /** Sends `request` on `upstream`; `owner` is told once how the exchange ended. */
+  start(upstream: UpstreamSession, request: RequestHeader, owner: ExchangeOwner<Ctx>): void {
     this.#upstream = upstream
-    this.#settle = settle
+    this.#owner = owner
     this.#requestFiltering = false
     this.#requestBlocked = false
     try {
@@ -84,8 +88,8 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   // The request: downstream to upstream
 
   #sendRequest(upstream: UpstreamSession, request: RequestHeader): void {
-    const hasBody = this.#downstream.bodyLength !== 0
-    const { method, target } = this.#downstream.header
+    const hasBody = this.downstream.bodyLength !== 0
+    const { method, target } = this.downstream.header
     if (request.method !== method || request.target !== target) request.assertWritable()
     upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
     const again = this.#retryBuffer?.pieces ?? []
@@ -94,7 +98,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
       void this.#replay(upstream, again)
       return
     }
-    this.#downstream.readBody()
+    this.downstream.readBody()
     upstream.flush()
   }
 
@@ -102,14 +106,14 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   async #replay(upstream: UpstreamSession, pieces: readonly Buffer[]): Promise<void> {
     try {
       for (const piece of [...pieces]) {
-        const verdict = this.#hooks.requestBodyFilter?.(this.#session, piece, false, this.ctx)
+        const verdict = this.#hooks.requestBodyFilter?.(this.session, piece, false, this.ctx)
         const out = chosen(isPromise(verdict) ? await verdict : verdict, piece)
         if (this.#upstream !== upstream) return
         // At most the retry limit is queued here, so the drain need not be waited for.
         if (out !== null) upstream.writeBody(out, 0, out.length)
       }
       if (this.#requestEnded) this.#endRequest(this.#requestTrailers)
-      else this.#downstream.readBody()
+      else this.downstream.readBody()
       upstream.flush()
     } catch (thrown) {
       if (this.#upstream === upstream) this.#fail(hookError(thrown))
@@ -128,19 +132,19 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
         return
       }
       const piece = buffer.subarray(from, to)
-      const verdict = filter(this.#session, piece, false, this.ctx)
+      const verdict = filter(this.session, piece, false, this.ctx)
       if (!isPromise(verdict)) {
         this.#writeChosenUp(upstream, verdict, piece)
         return
       }
       this.#requestFiltering = true
-      this.#downstream.retain()
-      this.#downstream.pauseBody()
+      this.downstream.retain()
+      this.downstream.pauseBody()
       this.#continue(upstream, verdict, (result) => {
         this.#requestFiltering = false
         this.#writeChosenUp(upstream, result, piece)
         upstream.flush()
-        if (!this.#requestBlocked) this.#downstream.readBody()
+        if (!this.#requestBlocked) this.downstream.readBody()
       })
     } catch (thrown) {
       this.#fail(hookError(thrown))
@@ -165,7 +169,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const upstream = this.#upstream
     if (upstream === null) return
     const filter = this.#hooks.requestBodyFilter
-    const verdict = filter?.(this.#session, undefined, true, this.ctx)
+    const verdict = filter?.(this.session, undefined, true, this.ctx)
     if (isPromise(verdict)) {
       this.#continue(upstream, verdict, (result) => {
         this.#writeChosenUp(upstream, result, null)
@@ -189,55 +193,64 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   #writeUp(upstream: UpstreamSession, buffer: Buffer, from: number, to: number): void {
     if (upstream.writeBody(buffer, from, to)) return
     this.#requestBlocked = true
-    this.#downstream.retain()
-    this.#downstream.pauseBody()
+    this.downstream.retain()
+    this.downstream.pauseBody()
   }
 
   onUpstreamDrain(): void {
     if (!this.#requestBlocked) return
     this.#requestBlocked = false
-    if (!this.#requestFiltering && !this.#requestEnded) this.#downstream.readBody()
+    if (!this.#requestFiltering && !this.#requestEnded) this.downstream.readBody()
   }
 
   // The response: upstream to downstream
 
   onInterim(header: ResponseHeader): void {
     const upstream = this.#upstream
-    if (upstream === null) return
-    this.#filterResponse(upstream, header, () => {
-      this.#downstream.writeInterim(header)
-    })
+    if (upstream !== null) this.#filterResponse(upstream, header, null)
   }
 
   onResponse(header: ResponseHeader, bodyLength: BodyLength): void {
     const upstream = this.#upstream
-    if (upstream === null) return
-    this.#filterResponse(upstream, header, () => {
-      this.#downstream.writeHeader(header, bodyLength)
-      this.#session.responseHeader = header
-    })
+    if (upstream !== null) this.#filterResponse(upstream, header, bodyLength)
   }
 
-  /** Runs both head filters, then `write`; waits only where a filter does. */
-  #filterResponse(upstream: UpstreamSession, header: ResponseHeader, write: () => void): void {
+  /**
+   * Runs both head filters, then writes the head; waits only where a filter does.
+   * @param bodyLength `null` for an interim response.
+   */
+  #filterResponse(
+    upstream: UpstreamSession,
+    header: ResponseHeader,
+    bodyLength: BodyLength | null,
+  ): void {
     const { upstreamResponseFilter, responseFilter } = this.#hooks
     try {
-      const first = upstreamResponseFilter?.(this.#session, header, this.ctx)
+      const first = upstreamResponseFilter?.(this.session, header, this.ctx)
       const both = isPromise(first)
-        ? first.then(() => responseFilter?.(this.#session, header, this.ctx))
-        : responseFilter?.(this.#session, header, this.ctx)
+        ? first.then(() => responseFilter?.(this.session, header, this.ctx))
+        : responseFilter?.(this.session, header, this.ctx)
       if (!isPromise(both)) {
-        write()
+        this.#writeResponse(header, bodyLength)
         return
       }
       this.#holdResponse(upstream)
       this.#continue(upstream, both, () => {
-        write()
+        this.#writeResponse(header, bodyLength)
         this.#releaseResponse(upstream)
       })
     } catch (thrown) {
       this.#fail(hookError(thrown))
     }
+  }
+
+  #writeResponse(header: ResponseHeader, bodyLength: BodyLength | null): void {
+    if (bodyLength === null) {
+      this.downstream.writeInterim(header)
+      return
+    }
+    this.downstream.writeHeader(header, bodyLength)
+    this.session.responseHeader = header
   }
 
   onResponseData(buffer: Buffer, from: number, to: number): void {
@@ -250,7 +263,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
         return
       }
       const piece = buffer.subarray(from, to)
-      const verdict = filter(this.#session, piece, false, this.ctx)
+      const verdict = filter(this.session, piece, false, this.ctx)
       if (!isPromise(verdict)) {
         this.#writeChosenDown(upstream, verdict, piece)
         return
@@ -270,7 +283,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const upstream = this.#upstream
     if (upstream === null) return
     try {
-      const verdict = this.#hooks.responseBodyFilter?.(this.#session, undefined, true, this.ctx)
+      const verdict = this.#hooks.responseBodyFilter?.(this.session, undefined, true, this.ctx)
       if (isPromise(verdict)) {
         this.#continue(upstream, verdict, (result) => {
           this.#endResponse(upstream, result, trailers)
@@ -284,7 +297,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   }
 
   onReadEnd(): void {
-    this.#downstream.flush()
+    this.downstream.flush()
   }
 
   #endResponse(
@@ -293,7 +306,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     trailers: HeaderMap | null,
   ): void {
     this.#writeChosenDown(upstream, verdict, null)
-    this.#downstream.writeEnd(trailers)
+    this.downstream.writeEnd(trailers)
     this.#end(null)
   }
 
@@ -307,7 +320,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   }
 
   #writeDown(upstream: UpstreamSession, buffer: Buffer, from: number, to: number): void {
-    if (this.#downstream.writeBody(buffer, from, to)) return
+    if (this.downstream.writeBody(buffer, from, to)) return
     this.#responseBlocked = true
     upstream.retain()
     upstream.pause()
@@ -320,7 +333,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
 
   #releaseResponse(upstream: UpstreamSession): void {
     this.#responseFiltering = false
-    this.#downstream.flush()
+    this.downstream.flush()
     if (!this.#responseBlocked) upstream.resume()
   }
 
@@ -360,18 +373,18 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   }
 
   #fail(error: ProxyError): void {
-    const upstream = this.#upstream
-    if (upstream === null) return
+    if (this.#upstream === null) return
+    this.downstream.pauseBody()
     this.#end(error)
-    upstream.abort()
-    this.#downstream.pauseBody()
   }
 
+  /** Last of all, for the owner goes on to another attempt, or this connection to another request. */
   #end(error: ProxyError | null): void {
-    const settle = this.#settle
+    const upstream = this.#upstream
+    const owner = this.#owner
     this.#upstream = null
-    this.#settle = null
-    settle?.(error)
+    this.#owner = null
+    if (upstream !== null) owner?.exchangeEnded(this, upstream, error)
   }
 }
 

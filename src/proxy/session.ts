@@ -29,7 +29,7 @@ export class Session {
   /** The head of the request, without hop-by-hop fields. */
   readonly reqHeader: RequestHeader
   /** The tries made so far, the one in progress included. */
-  readonly attempts: Attempt[] = []
+  attempts: readonly Attempt[] = NO_ATTEMPTS
   /** The final response head as it was written to the client; `null` before that. */
   responseHeader: ResponseHeader | null = null
   /** Facts about the connection to the upstream of the latest attempt; `null` before it stands. */
@@ -119,6 +119,8 @@ export class Session {
     this.#downstream.writeEnd(null)
   }
 }
+
+const NO_ATTEMPTS: readonly Attempt[] = Object.freeze([])
 
 function toBuffer(body: string | Uint8Array): Buffer {
   if (typeof body === 'string') return Buffer.from(body)

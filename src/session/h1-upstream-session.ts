@@ -10,7 +10,7 @@ import {
 } from '../protocols/index.js'
 import type { BodyLength, ResponseHead } from '../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../time/index.js'
-import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
+import type { Connection, ConnectionHandler } from '../transport/index.js'
 import { MessageWriter } from './message-writer.js'
 import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
 
@@ -30,7 +30,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   responseStarted = false
   bodyBytesRead = 0
   failure: ProxyError | null = null
-  readonly #connection: Connection
+  readonly connection: Connection
   #handler: UpstreamHandler
   #timeouts: UpstreamTimeouts
   readonly #deadlines: DeadlineWheel
@@ -61,7 +61,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     timeouts: UpstreamTimeouts,
     deadlines: DeadlineWheel,
   ) {
-    this.#connection = connection
+    this.connection = connection
     this.#handler = handler
     this.#timeouts = timeouts
     this.#deadlines = deadlines
@@ -93,23 +93,19 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.#timeouts = timeouts
     this.responseStarted = false
     this.bodyBytesRead = 0
-    this.#bytesBefore = this.#connection.bytesWritten
+    this.#bytesBefore = this.connection.bytesWritten
     this.#method = ''
     this.#interims = 0
     this.#responseDone = false
     this.#paused = false
     this.#over = false
-    this.#connection.handler = this
+    this.connection.handler = this
     // A connection that ended between its opening and now has nobody left to tell.
-    if (this.#connection.destroyed) this.#fail(this.#closedError(null))
-  }
-
-  get digest(): ConnectionDigest {
-    return this.#connection.digest
+    if (this.connection.destroyed) this.#fail(this.#closedError(null))
   }
 
   get requestStarted(): boolean {
-    return this.#connection.bytesWritten > this.#bytesBefore
+    return this.connection.bytesWritten > this.#bytesBefore
   }
 
   get reusable(): boolean {
@@ -119,15 +115,15 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#writer.done &&
       this.#kept === null &&
       !this.#endKept &&
-      !this.#connection.destroyed &&
-      this.#connection.pendingBytes === 0
+      !this.connection.destroyed &&
+      this.connection.pendingBytes === 0
     )
   }
 
   writeHeader(header: RequestHeader, bodyLength: BodyLength): void {
     this.#method = header.method
     this.#writer.head(writeRequestHead(header, bodyLength, 'default'), bodyLength)
-    this.#connection.resume()
+    this.connection.resume()
   }
 
   writeBody(buffer: Buffer, from: number, to: number): boolean {
@@ -151,7 +147,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     if (this.#over) return
     this.#paused = true
     this.#readDeadline.clear()
-    this.#connection.pause()
+    this.connection.pause()
   }
 
   resume(): void {
@@ -167,16 +163,16 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     if (this.#isOver() || this.#isPaused()) return
     if (this.#responseDone) this.#complete()
     else if (this.#endKept) this.#finishAtEnd(this.#endError)
-    else this.#connection.resume()
+    else this.connection.resume()
   }
 
   retain(): void {
-    this.#connection.retain()
+    this.connection.retain()
   }
 
   abort(): void {
     if (!this.#over) this.#end()
-    this.#connection.destroy()
+    this.connection.destroy()
   }
 
   // ConnectionHandler
@@ -311,7 +307,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     if (this.#over) return
     this.failure = error
     this.#end()
-    this.#connection.destroy()
+    this.connection.destroy()
     this.#handler.onUpstreamError(error)
   }
 
@@ -334,12 +330,12 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#onWriteTimeout()
     })
     if (this.#writeDeadline.isSet) return
-    this.#pendingBytesSeen = this.#connection.pendingBytes
+    this.#pendingBytesSeen = this.connection.pendingBytes
     this.#writeDeadline.set(this.#timeouts.writeTimeoutMs)
   }
 
   #onWriteTimeout(): void {
-    if (this.#connection.pendingBytes < this.#pendingBytesSeen) this.#watchWrites()
+    if (this.connection.pendingBytes < this.#pendingBytesSeen) this.#watchWrites()
     else this.#fail(new ProxyError('PGR_UPSTREAM_WRITE_TIMEOUT'))
   }
 

@@ -2,7 +2,7 @@
 import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import type { BodyLength } from '../protocols/index.js'
-import type { ConnectionDigest } from '../transport/index.js'
+import type { Connection } from '../transport/index.js'
 
 /** What an upstream session tells the one that sent the request. Calls are synchronous. */
 export interface UpstreamHandler {
@@ -24,8 +24,8 @@ export interface UpstreamHandler {
 
 /** One request to an upstream and its response. */
 export interface UpstreamSession {
-  /** Facts about the connection. */
-  readonly digest: ConnectionDigest
+  /** The connection that carries the exchange. */
+  readonly connection: Connection
   /** Whether bytes of the request have been handed to the kernel. */
   readonly requestStarted: boolean
   /** Whether the final head has come. */
