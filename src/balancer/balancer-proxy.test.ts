@@ -47,7 +47,7 @@ function fakeSession(method = 'GET', host = 'www'): Session {
 function attempt(proxy: BalancerProxy, session: Session): HttpPeer {
   const peer = proxy.upstreamPeer(session)
   assert.ok(peer)
-  session.attempts.push({ peer, reused: false, error: null })
+  session.attempts = [...session.attempts, { peer, reused: false, error: null }]
   return peer
 }
 

@@ -74,6 +74,3 @@ export const COMMON_FIELD_NAMES: readonly string[] = [
   'traceparent',
   'tracestate',
 ]
-
-/** Fields that every message is asked for on its way; lower case. */
-export const INDEXED_FIELDS: readonly string[] = ['content-length', 'date', 'host']

@@ -2,6 +2,13 @@
 import { ProxyError } from '../error/index.js'
 import { COMMON_FIELD_NAMES } from './common-field-names.js'
 
+/** The first values of the fields that are asked for in every message, by lower-case name. */
+export interface KnownFields {
+  readonly 'content-length': string | undefined
+  readonly date: string | undefined
+  readonly host: string | undefined
+}
+
 /**
  * Header fields as they stand on the wire. Values are latin1: one character per byte, so that
  * obs-text (RFC 9110 §5.5) passes through unchanged. Lookups are linear; heads are short.
@@ -11,8 +18,8 @@ export class HeaderMap {
   #list: string[] | null = null
   /** The field lines as text, where they are known: most messages pass without a look at their fields. */
   #lines: string | null = ''
-  /** Pairs of lower-case name and value that are known without reading the lines. */
-  #indexed: readonly string[] = NOTHING
+  /** What is known without reading the lines. */
+  #known: KnownFields = NOTHING_KNOWN
 
   /** How many field lines there are. */
   get size(): number {
@@ -45,8 +52,8 @@ export class HeaderMap {
    * @throws {@link ProxyError} `PGR_OPTION_INVALID` when name or value cannot stand in a header.
    */
   set(name: string, value: string): void {
-    const key = lowerCaseName(name)
-    checkField(name, key, value)
+    const key = checkedKey(name)
+    checkValue(name, value)
     const first = this.#find(key, 0)
     this.#lines = null
     if (first < 0) {
@@ -63,8 +70,8 @@ export class HeaderMap {
    * @throws {@link ProxyError} `PGR_OPTION_INVALID` when name or value cannot stand in a header.
    */
   append(name: string, value: string): void {
-    const key = lowerCaseName(name)
-    checkField(name, key, value)
+    const key = checkedKey(name)
+    checkValue(name, value)
     if (SINGLE.has(key) && this.#find(key, 0) >= 0) {
       throw new ProxyError('PGR_OPTION_INVALID', `${name} can stand in a head only once: set it`)
     }
@@ -93,7 +100,7 @@ export class HeaderMap {
     const copy = new HeaderMap()
     copy.#list = this.#list?.slice() ?? null
     copy.#lines = this.#lines
-    copy.#indexed = this.#indexed
+    copy.#known = this.#known
     return copy
   }
 
@@ -101,18 +108,17 @@ export class HeaderMap {
   appendChecked(name: string, key: string, value: string): void {
     if (this.#lines !== null) this.#lines += `${name}: ${value}\r\n`
     if (this.#list !== null) this.#list.push(name, key, value)
-    else if (isIndexed(key)) this.#indexed = [...this.#indexed, key, value]
+    else if (isKnown(key)) this.#known = { ...this.#known, [key]: value }
   }
 
   /**
    * Makes a map of checked field lines, each `NAME: VALUE` and CRLF, which are only read when
-   * somebody asks for more than `indexed` tells.
-   * @param indexed lower-case name and value, in turn, of all fields called `INDEXED_FIELDS`.
+   * somebody asks for more than `known` tells; `known` must not change afterwards.
    */
-  static fromLines(lines: string, indexed: readonly string[]): HeaderMap {
+  static fromLines(lines: string, known: KnownFields): HeaderMap {
     const map = new HeaderMap()
     map.#lines = lines
-    map.#indexed = indexed
+    map.#known = known
     return map
   }
 
@@ -123,11 +129,7 @@ export class HeaderMap {
 
   /** The value of the first field whose lower-case name is `key`. For hot paths. */
   getByKey(key: string): string | undefined {
-    if (this.#list === null && isIndexed(key)) {
-      const pairs = this.#indexed
-      for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === key) return pairs[i + 1]
-      return undefined
-    }
+    if (this.#list === null && isKnown(key)) return this.#known[key]
     const index = this.#find(key, 0)
     return index < 0 ? undefined : this.#fields[index + 2]
   }
@@ -167,8 +169,7 @@ export class HeaderMap {
   }
 }
 
-/** One of {@link INDEXED_FIELDS}; spelled out, for it is asked for several times per message. */
-function isIndexed(key: string): boolean {
+function isKnown(key: string): key is keyof KnownFields {
   return key === 'content-length' || key === 'date' || key === 'host'
 }
 
@@ -199,17 +200,24 @@ export function isFieldValue(text: string): boolean {
   return !NOT_IN_VALUE.test(text)
 }
 
-/** A hook's typing error must never become a second header line, a second message or another framing. */
-function checkField(name: string, key: string, value: string): void {
-  if (OF_THE_CONNECTION.has(key)) {
-    throw new ProxyError(
-      'PGR_OPTION_INVALID',
-      `${name} belongs to the connection, not to the message`,
-    )
-  }
-  if (!COMMON_NAMES.has(name) && !isToken(name)) {
+/** `name` in lower case, if a hook may write it: no typing error may become a line or another framing. */
+function checkedKey(name: string): string {
+  return SETTABLE_NAMES.get(name) ?? checkName(name)
+}
+
+function checkName(name: string): string {
+  if (!isToken(name)) {
     throw new ProxyError('PGR_OPTION_INVALID', `not a header name: ${JSON.stringify(name)}`)
   }
+  const key = name.toLowerCase()
+  if (!OF_THE_CONNECTION.has(key)) return key
+  throw new ProxyError(
+    'PGR_OPTION_INVALID',
+    `${name} belongs to the connection, not to the message`,
+  )
+}
+
+function checkValue(name: string, value: string): void {
   if (typeof value !== 'string' || NOT_IN_VALUE.test(value)) {
     throw new ProxyError('PGR_OPTION_INVALID', `header ${name}: the value cannot stand in a header`)
   }
@@ -229,7 +237,11 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Controls but TAB, and all that is not one latin1 byte. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-const NOTHING: readonly string[] = Object.freeze([])
+const NOTHING_KNOWN: KnownFields = Object.freeze({
+  'content-length': undefined,
+  date: undefined,
+  host: undefined,
+})
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
   COMMON_FIELD_NAMES.flatMap((name) => {
     const key = internalized(name.toLowerCase())
@@ -238,6 +250,10 @@ const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
       [key, key],
     ]
   }),
+)
+/** Common names that need no check. */
+const SETTABLE_NAMES: ReadonlyMap<string, string> = new Map(
+  [...COMMON_NAMES].filter(([, key]) => !OF_THE_CONNECTION.has(key)),
 )
 
 /** The same text as a property name, which V8 compares with literals by its address alone. */

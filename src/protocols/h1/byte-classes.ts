@@ -18,6 +18,14 @@ export const IS_VALUE: Uint8Array = table((b) => b === TAB || (b >= SP && b !== 
 /** 1 for bytes of a request target. Wider than RFC 3986: what peers send is passed on unchanged. */
 export const IS_TARGET: Uint8Array = table((b) => b > SP && b !== 0x7f)
 
+/** 1 for bytes of a registered name (RFC 3986 §3.2.2). */
+export const IS_HOST: Uint8Array = table((byte) => /^[A-Za-z0-9._~!$&'()*+,;=%-]$/.test(char(byte)))
+
+/** Whether a byte is one of 0 to 9. */
+export function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39
+}
+
 /** The value of a hexadecimal digit, 255 for other bytes. */
 export const HEX_VALUE: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
   /^[0-9A-Fa-f]$/.test(char(byte)) ? Number.parseInt(char(byte), 16) : 255,

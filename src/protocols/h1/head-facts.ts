@@ -1,8 +1,7 @@
 /** What the fields of an HTTP/1 head say about the message and its connection. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import type { HeaderMap } from '../../http/index.js'
-import { INDEXED_FIELDS } from '../../http/internal.js'
+import type { HeaderMap, KnownFields } from '../../http/index.js'
 
 /** A body length: bytes, or one of {@link CHUNKED} and {@link UNTIL_CLOSE}. */
 export type BodyLength = number
@@ -10,6 +9,8 @@ export type BodyLength = number
 export const CHUNKED: BodyLength = -1
 /** The body ends with the connection (responses only, RFC 9112 §6.3 rule 8). */
 export const UNTIL_CLOSE: BodyLength = -2
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 /** Collects, while fields are read, what frames the message; such fields never reach the map. */
 export class HeadFacts {
@@ -25,8 +26,12 @@ export class HeadFacts {
   expectContinue = false
   /** `TE: trailers`. */
   acceptsTrailers = false
-  /** Name and value, in turn, of the fields that a `HeaderMap` wants indexed. */
-  readonly indexed: string[] = []
+  /** What a `HeaderMap` wants to know beforehand. */
+  readonly known: Writable<KnownFields> = {
+    'content-length': undefined,
+    date: undefined,
+    host: undefined,
+  }
   /** Host fields seen. */
   hosts = 0
   /** Fields that Connection names, in lower case; `null` when it names none. */
@@ -46,14 +51,14 @@ export class HeadFacts {
     switch (key) {
       case 'content-length':
         this.#noteContentLength(value)
-        this.indexed.push(key, value)
+        this.known[key] = value
         return true
       case 'host':
         this.hosts++
-        this.indexed.push(key, value)
+        this.known.host ??= value
         return true
       case 'date':
-        this.indexed.push(key, value)
+        this.known.date ??= value
         return true
       case 'expect':
         this.expectContinue = value.toLowerCase() === '100-continue'
@@ -132,7 +137,13 @@ const HOP_BY_HOP: readonly string[] = [
   'http2-settings',
 ]
 /** The fields that {@link HeadFacts.note} has something to say about, in lower case. */
-export const NOTED_FIELDS: readonly string[] = [...HOP_BY_HOP, ...INDEXED_FIELDS, 'expect']
+export const NOTED_FIELDS: readonly string[] = [
+  ...HOP_BY_HOP,
+  'content-length',
+  'date',
+  'expect',
+  'host',
+]
 /** The number that `text` writes; -1 when it is none, or has leading zeros, which some read as octal. */
 function decimal(text: string): number {
   const { length } = text

@@ -81,7 +81,7 @@ export function parseFields(
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.
   if (buffer[at + 1] !== LF) throw invalidField(source)
   lines += text.slice(runStart - textStart, at - textStart)
-  const headers = HeaderMap.fromLines(lines, facts.indexed)
+  const headers = HeaderMap.fromLines(lines, facts.known)
   facts.removeNamed(headers)
   return { headers, end }
 }

@@ -3,7 +3,7 @@ import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import { RequestHeader } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { IS_TARGET, IS_TOKEN, SP } from './byte-classes.js'
+import { COLON, IS_HOST, IS_TARGET, IS_TOKEN, SP, isDigit } from './byte-classes.js'
 import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength } from './head-facts.js'
 import { latin1Text } from './latin1.js'
@@ -130,8 +130,20 @@ function checkHost(header: RequestHeader, hosts: number): void {
     return
   }
   if (hosts > 1) throw invalid('more than one Host')
-  const host = header.headers.getByKey('host')!
-  if (!HOST.test(host)) throw invalid('the Host is not a host')
+  if (!isHost(header.headers.getByKey('host')!)) throw invalid('the Host is not a host')
+}
+
+/** uri-host [":" port] (RFC 9110 §7.2): IPv6 in brackets, or characters of a registered name. */
+function isHost(text: string): boolean {
+  const { length } = text
+  let at = 0
+  while (at < length && IS_HOST[text.charCodeAt(at)] === 1) at++
+  if (at === length) return length > 0
+  if (at === 0) return IPV6_HOST.test(text)
+  if (text.charCodeAt(at) !== COLON || length - at > COLON_AND_PORT) return false
+  do at++
+  while (at < length && isDigit(text.charCodeAt(at)))
+  return at === length
 }
 
 /** The three target forms besides origin-form (RFC 9112 §3.2). */
@@ -139,7 +151,7 @@ function resolveTarget(header: RequestHeader): void {
   if (header.target === '*' && header.method === 'OPTIONS') return
   const absolute = ABSOLUTE_TARGET.exec(header.target)
   const authority = absolute?.[1]
-  if (authority === undefined || !HOST.test(authority) || authority === '') {
+  if (authority === undefined || !isHost(authority)) {
     throw invalid('the request target is neither a path nor a URL')
   }
   // The authority of the target replaces Host (§3.2.2), and the upstream gets the origin form.
@@ -162,7 +174,8 @@ function invalid(message: string): ProxyError {
 
 const INVALID: ErrorCode = 'PGR_REQUEST_INVALID'
 const SLASH = 0x2f
-/** uri-host [":" port] (RFC 9110 §7.2): IPv6 in brackets, or characters of a registered name. */
-const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:\d{0,5})?$/
+/** Brackets around an IPv6 address, then perhaps a port. */
+const IPV6_HOST = /^\[[0-9A-Fa-f:.]+\](:\d{0,5})?$/
+const COLON_AND_PORT = 6
 const CONNECT_TARGET = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+):\d{1,5}$/
 const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([/?].*)?$/i

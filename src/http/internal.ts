@@ -1,2 +1,0 @@
-/** What parsers share with the header map. */
-export { INDEXED_FIELDS } from './common-field-names.js'
