@@ -4,8 +4,11 @@ import { COMMON_FIELD_NAMES } from './common-field-names.js'
 
 /** The first values of the fields that are asked for in every message, by lower-case name. */
 export interface KnownFields {
+  /** Content-Length. */
   readonly 'content-length': string | undefined
+  /** Date. */
   readonly date: string | undefined
+  /** Host. */
   readonly host: string | undefined
 }
 
