@@ -1,0 +1,7 @@
+/** What `testing` shares with the transport: the network in memory. */
+export { LINK_DEFAULTS } from './memory/link-options.js'
+export type { LinkOptions, LinkSplit, ResolvedLink } from './memory/link-options.js'
+export { MemoryConnection } from './memory/memory-connection.js'
+export { MemoryNetwork } from './memory/memory-network.js'
+export type { ListeningAddress, MemoryNetworkOptions } from './memory/memory-network.js'
+export type { AcceptedTls, MemoryTlsOptions } from './memory/memory-tls.js'
