@@ -1,4 +1,6 @@
-/** What the command shares with the server: flags and the way a program ends. */
+/** What the command and `testing` share with the server: flags, the end of a program, its services. */
 export { exitWithFailure, exitWithUsage } from './exit.js'
 export { COMMON_FLAGS, COMMON_HELP, COMMON_USAGE, optOf, usageProblem } from './opt.js'
 export type { CommonFlagValues } from './opt.js'
+export { runServices } from './run-services.js'
+export { StopControl } from './stop-control.js'

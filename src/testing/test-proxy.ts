@@ -1,0 +1,161 @@
+/** `TestProxy`: the true proxy service, run by the true server code, in a fake world. */
+import { ProxyError } from '../error/index.js'
+import { httpProxyService } from '../proxy/index.js'
+import type { HttpProxyService, HttpProxyServiceOptions, ProxyHttp } from '../proxy/index.js'
+import { ServerConf, backgroundService } from '../server/index.js'
+import type { BackgroundService, ServerConfOptions, Service, StopKind } from '../server/index.js'
+import { parseSocketAddress } from '../transport/index.js'
+import { makeExchange } from './exchange.js'
+import type { Exchange } from './exchange.js'
+import { HookRecorder } from './hook-recorder.js'
+import type { RecordedSession } from './hook-recorder.js'
+import { EXCHANGE_TIMEOUT_MS, TestClient } from './test-client.js'
+import type { TestRequest } from './test-request.js'
+import type { RunningServices, WorldHandle } from './world-handle.js'
+
+/** How a proxy is set up in a fake world. */
+export interface TestProxyOptions {
+  /** The server's settings. Default: the documented ones. */
+  readonly conf?: ServerConfOptions
+  /** The service's settings. Default: the documented ones. */
+  readonly options?: HttpProxyServiceOptions
+  /** Where it listens. Default: `10.0.0.254:80`. */
+  readonly listen?: string
+  /**
+   * What is started before it, such as a `LoadBalancer` with health checks: one task, or services.
+   * Default: nothing.
+   */
+  readonly background?: BackgroundService | readonly Service[]
+}
+
+/** Where a client comes from. */
+export interface TestClientOptions {
+  /** Its IP address. Default: `10.255.0.1`. */
+  readonly from?: string
+}
+
+/** A proxy that listens, and the way to send it requests. Made by `world.proxy(hooks)`. */
+export class TestProxy {
+  /** Where it listens, with the real port. */
+  readonly address: string
+  readonly #world: WorldHandle
+  readonly #recorder: HookRecorder<unknown>
+  readonly #running: RunningServices
+
+  private constructor(
+    world: WorldHandle,
+    service: HttpProxyService,
+    recorder: HookRecorder<unknown>,
+    running: RunningServices,
+  ) {
+    this.address = service.addresses[0] ?? ''
+    this.#world = world
+    this.#recorder = recorder
+    this.#running = running
+  }
+
+  /**
+   * Starts a proxy as a server would: what runs in the background first, then the listener.
+   * @throws what a server that cannot start throws (rejects).
+   */
+  static async start<Ctx>(
+    world: WorldHandle,
+    hooks: ProxyHttp<Ctx>,
+    options: TestProxyOptions = {},
+  ): Promise<TestProxy> {
+    const configuration = new ServerConf(options.conf)
+    const recorder = new HookRecorder(hooks, world.clock, (event) => {
+      world.note(event)
+    })
+    const service = httpProxyService(configuration, recorder.hooks, options.options)
+    service.addListener(options.listen ?? DEFAULT_ADDRESS)
+    const services = [...backgroundServices(options.background), service]
+    const running = await world.serve(services, configuration)
+    return new TestProxy(world, service, recorder, running)
+  }
+
+  /** Every request that met a hook so far, in order, with what was recorded of it. */
+  get sessions(): readonly RecordedSession[] {
+    return this.#recorder.sessions
+  }
+
+  /** The services that run: the proxy and what runs in the background. */
+  get running(): RunningServices {
+    return this.#running
+  }
+
+  /** Makes a `GET` request on a connection of its own. */
+  get(path: string, request: TestRequest & TestClientOptions = {}): Promise<Exchange> {
+    return this.request({ ...request, path })
+  }
+
+  /**
+   * Makes a request on a connection of its own, which it closes when the answer is there. Lets time
+   * pass until then. Never rejects because of what the proxy does: see `failure` of the exchange.
+   */
+  async request(request: TestRequest & TestClientOptions = {}): Promise<Exchange> {
+    let client: TestClient
+    try {
+      client = await this.client(request)
+    } catch (thrown) {
+      return this.#unconnected(thrown)
+    }
+    const exchange = await client.request(request)
+    await client.close()
+    return exchange
+  }
+
+  /**
+   * Connects a client, for several requests on one connection or for bytes that are none.
+   * @throws {@link ProxyError} (rejects) as `dial` of a network does, and `PGR_CONNECT_TIMEOUT`
+   * after 120 s.
+   */
+  async client({ from }: TestClientOptions = {}): Promise<TestClient> {
+    const world = this.#world
+    const giveUp = new AbortController()
+    const timeout = world.clock.schedule(EXCHANGE_TIMEOUT_MS, () => {
+      giveUp.abort(new ProxyError('PGR_CONNECT_TIMEOUT'))
+    })
+    try {
+      const dialled = world.network.dial(parseSocketAddress(this.address), {
+        ...(from !== undefined && { localAddress: from }),
+        signal: giveUp.signal,
+      })
+      const connection = await world.run(dialled, EXCHANGE_TIMEOUT_MS + 1)
+      const { localAddress } = connection.digest
+      // Of a connection before this one, for ports are used again.
+      const before = this.#recorder.sessionsOf(localAddress).length
+      const session = (index: number): RecordedSession | undefined =>
+        this.#recorder.sessionsOf(localAddress)[before + index]
+      return new TestClient(world, connection, session)
+    } finally {
+      timeout.cancel()
+    }
+  }
+
+  /** Stops it and what runs in the background, as a signal would, and lets time pass until then. */
+  stop(kind: StopKind = 'graceful'): Promise<void> {
+    return this.#running.stop(kind)
+  }
+
+  /** What became of a request for which there was no connection. */
+  #unconnected(thrown: unknown): Exchange {
+    if (!(thrown instanceof ProxyError)) throw thrown
+    return makeExchange([], {
+      connectionOpen: false,
+      failure: thrown.code === 'PGR_CONNECT_TIMEOUT' ? 'timeout' : 'refused',
+      fault: thrown.message,
+      tookMs: 0,
+      attempts: [],
+      hooks: [],
+      logs: [],
+      counters: {},
+    })
+  }
+}
+
+function backgroundServices(background: TestProxyOptions['background'] = []): readonly Service[] {
+  return 'start' in background ? [backgroundService('background', background)] : background
+}
+
+const DEFAULT_ADDRESS = '10.0.0.254:80'
