@@ -1,2 +1,3 @@
-/** What `testing` shares with the clock: turns of the true event loop. */
+/** What transport and `testing` share with the clock: turns of the true event loop. */
 export { EVENT_TURN_TRIGGER_ID, PromiseTurns, eventTurn } from './event-turn.js'
+export { TurnEnd } from './turn-end.js'

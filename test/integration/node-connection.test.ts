@@ -1,6 +1,9 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { connectionPair, otherSocketsTurn } from '../helpers/connection-pair.js'
 import { testConnection, testResetBehindBytes } from '../helpers/contracts/connection.js'
 import type { MakePair } from '../helpers/contracts/connection.js'
+import { Recorder } from '../helpers/recorder.js'
 
 for (const usesHandles of [false, true]) {
   const makePair: MakePair = async (t) => {
@@ -15,3 +18,15 @@ for (const usesHandles of [false, true]) {
   // libuv shows a socket of `net` a reset behind unread bytes as an end.
   if (usesHandles) testResetBehindBytes('a handle connection that was reset', makePair)
 }
+
+test('text that a handle connection gets in one turn leaves in one write', async (t) => {
+  const { dialled, accepted } = await connectionPair(t, { usesHandles: true })
+  const reader = new Recorder(accepted)
+  const sizes: number[] = []
+  reader.onChunk = (_buffer, length) => sizes.push(length)
+  assert.equal(dialled.write('first '), true)
+  assert.equal(dialled.write('second'), true)
+  assert.equal(dialled.pendingBytes, 0)
+  await reader.until(() => reader.bytes === 12)
+  assert.deepEqual(sizes, [12])
+})

@@ -1,4 +1,5 @@
 /** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
+import { TurnEnd } from '../../time/internal.js'
 import type { Connection, ConnectionHandler } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from './no-handler.js'
@@ -17,6 +18,10 @@ export interface TcpHandleParts {
 /**
  * A byte stream on a connected TCP handle that is not reading. Reads go into one buffer per
  * connection, small until a read fills it; a write that the kernel takes at once costs no object.
+ *
+ * Text, which is what heads and small bodies are, leaves at the end of the turn of the event loop. So
+ * all that has come is read before anything is sent: each peer is woken once for the answers of many
+ * requests, not once for each, and what is written to one connection in a turn is one system call.
  */
 export class TcpHandleConnection implements Connection {
   handler: ConnectionHandler = NO_HANDLER
@@ -35,6 +40,8 @@ export class TcpHandleConnection implements Connection {
   #waitingWrites = 0
   #drainWanted = false
   #corkedChunks: (string | Uint8Array)[] | null = null
+  /** Text that leaves at the end of the turn; with the kernel for all that the owner can tell. */
+  #text = ''
   #readBuffer: Buffer | null = null
   #retained = false
   #reading = false
@@ -86,12 +93,10 @@ export class TcpHandleConnection implements Connection {
       this.#corkedChunks.push(data)
       return this.#waitingWrites === 0
     }
+    if (typeof data === 'string') return this.#writeText(data)
+    this.sendText()
     const request = this.#nextRequest()
-    const status =
-      typeof data === 'string'
-        ? this.#handle.writeLatin1String(request, data)
-        : this.#handle.writeBuffer(request, data)
-    return this.#written(request, status, data)
+    return this.#written(request, this.#handle.writeBuffer(request, data), data)
   }
 
   cork(): void {
@@ -102,6 +107,7 @@ export class TcpHandleConnection implements Connection {
     const chunks = this.#corkedChunks
     this.#corkedChunks = null
     if (chunks === null || chunks.length === 0 || this.destroyed) return this.#waitingWrites === 0
+    this.sendText()
     const request = this.#nextRequest()
     const flat: unknown[] = []
     for (const chunk of chunks) flat.push(chunk, typeof chunk === 'string' ? 'latin1' : 'buffer')
@@ -136,8 +142,9 @@ export class TcpHandleConnection implements Connection {
   }
 
   end(): void {
-    if (this.destroyed || this.#ended) return
     if (this.#corkedChunks !== null) this.uncork()
+    this.sendText()
+    if (this.destroyed || this.#ended) return
     this.#ended = true
     const request = new this.#binding.ShutdownRequest()
     request.oncomplete = () => {
@@ -148,6 +155,7 @@ export class TcpHandleConnection implements Connection {
   }
 
   destroy(): void {
+    this.sendText()
     if (this.destroyed) return
     this.destroyed = true
     this.#handle.close(() => {
@@ -156,6 +164,7 @@ export class TcpHandleConnection implements Connection {
   }
 
   reset(): void {
+    this.sendText()
     if (this.destroyed) return
     this.destroyed = true
     const onClosed = (): void => {
@@ -164,6 +173,23 @@ export class TcpHandleConnection implements Connection {
     // While a half-close is under way libuv refuses to reset, and Node then forgets to close.
     const isEnding = this.#ended && !this.#endSent
     if (isEnding || this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
+  }
+
+  #writeText(text: string): boolean {
+    if (this.#text === '') TURN_END.add(this)
+    this.#text += text
+    // While writes wait, or when it is much, there is nothing to save any more.
+    if (this.#waitingWrites > 0 || this.#text.length > MAX_HELD_TEXT) this.sendText()
+    return this.#waitingWrites === 0
+  }
+
+  /** Hands the text of this turn to the kernel. Called at its end, and before what must not overtake it. */
+  sendText(): void {
+    const text = this.#text
+    if (text === '') return
+    this.#text = ''
+    const request = this.#nextRequest()
+    this.#written(request, this.#handle.writeLatin1String(request, text), text)
   }
 
   #nextRequest(): WriteRequest {
@@ -287,6 +313,12 @@ export class TcpHandleConnection implements Connection {
   }
 }
 
+/** The connections of this thread that hold text. */
+const TURN_END = new TurnEnd<TcpHandleConnection>((connection) => {
+  connection.sendText()
+})
+/** Longer text is worth a system call of its own. */
+const MAX_HELD_TEXT = 16 * 1024
 /** Enough for most heads, and little enough for thousands of idle clients. */
 const SMALL_READ_BYTES = 4 * 1024
 /** What is worth one system call while a body streams. */

@@ -267,6 +267,25 @@ function testWriting(makePair: MakePair): void {
     assert.equal(reader.text, 'headbodylast')
   })
 
+  test('keeps the order of text, bytes and corked writes of one turn', async (t) => {
+    const { dialled, accepted } = await makePair(t)
+    const reader = new Recorder(accepted)
+    dialled.write('a')
+    dialled.write(Buffer.from('b'))
+    dialled.write('c')
+    dialled.cork()
+    dialled.write('d')
+    dialled.write(Buffer.from('e'))
+    dialled.uncork()
+    dialled.write('f')
+    dialled.write('g'.repeat(20_000))
+    dialled.write('h')
+    dialled.end()
+    assert.equal(dialled.bytesWritten, 20_007)
+    await reader.until(() => reader.ended)
+    assert.equal(reader.text, `abcdef${'g'.repeat(20_000)}h`)
+  })
+
   test('sends its end behind what is pending', async (t) => {
     const { dialled, accepted } = await makePair(t)
     const writer = new Recorder(dialled)
