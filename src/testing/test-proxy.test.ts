@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { ProxyError } from '../error/index.js'
+import { LoadBalancer } from '../load-balancing/index.js'
 import type { ProxyHttp } from '../proxy/index.js'
 import { backgroundService } from '../server/index.js'
 import type { BackgroundContext } from '../server/index.js'
@@ -163,6 +164,23 @@ describe('the life of a proxy', () => {
     assert.match(first.address, /^10\.0\.0\.254:[1-9]\d*$/)
     const isTaken = { code: 'PGR_LISTEN_FAILED' }
     await assert.rejects(world.proxy(FAILOVER, { listen: first.address }), isTaken)
+  })
+
+  test('refuses a balancer of another world, which would check nothing of this one', async (t) => {
+    const world = newWorld(t)
+    const upstreams = await LoadBalancer.tryFromIter(['10.0.0.1:80'])
+    await assert.rejects(world.proxy(FAILOVER, { background: upstreams }), {
+      code: 'PGR_OPTION_INVALID',
+      message: /upstreams is not of this world: make it with \{ env: world\.env \}/,
+    })
+  })
+
+  test('goes on while the runner has put fake timers in place', async (t) => {
+    const world = newWorld(t)
+    world.upstream('10.0.0.1:80')
+    t.mock.timers.enable()
+    const proxy = await world.proxy({ ...FAILOVER })
+    assert.equal((await proxy.get('/')).status, 200)
   })
 
   test('takes the settings of the server and of the service', async (t) => {

@@ -1,10 +1,12 @@
 /** `TestProxy`: the true proxy service, run by the true server code, in a fake world. */
 import { ProxyError } from '../error/index.js'
+import { LoadBalancer } from '../load-balancing/index.js'
 import { httpProxyService } from '../proxy/index.js'
 import type { HttpProxyService, HttpProxyServiceOptions, ProxyHttp } from '../proxy/index.js'
-import { ServerConf, backgroundService } from '../server/index.js'
+import { GenBackgroundService, ServerConf, backgroundService } from '../server/index.js'
 import type { BackgroundService, ServerConfOptions, Service, StopKind } from '../server/index.js'
 import { parseSocketAddress } from '../transport/index.js'
+import type { Environment } from '../transport/index.js'
 import { makeExchange } from './exchange.js'
 import type { Exchange } from './exchange.js'
 import { HookRecorder } from './hook-recorder.js'
@@ -56,7 +58,8 @@ export class TestProxy {
 
   /**
    * Starts a proxy as a server would: what runs in the background first, then the listener.
-   * @throws what a server that cannot start throws (rejects).
+   * @throws what a server that cannot start throws (rejects), and {@link ProxyError}
+   * `PGR_OPTION_INVALID` for a background `LoadBalancer` of another world.
    */
   static async start<Ctx>(
     world: WorldHandle,
@@ -69,7 +72,7 @@ export class TestProxy {
     })
     const service = httpProxyService(configuration, recorder.hooks, options.options)
     service.addListener(options.listen ?? DEFAULT_ADDRESS)
-    const services = [...backgroundServices(options.background), service]
+    const services = [...backgroundServices(options.background, world.env), service]
     const running = await world.serve(services, configuration)
     return new TestProxy(world, service, recorder, running)
   }
@@ -154,8 +157,27 @@ export class TestProxy {
   }
 }
 
-function backgroundServices(background: TestProxyOptions['background'] = []): readonly Service[] {
-  return 'start' in background ? [backgroundService('background', background)] : background
+function backgroundServices(
+  background: TestProxyOptions['background'] = [],
+  env: Environment,
+): readonly Service[] {
+  const services =
+    'start' in background ? [backgroundService('background', background)] : background
+  for (const service of services) if (hasTask(service)) assertSameWorld(service.task, env)
+  return services
+}
+
+function hasTask(service: Service): service is GenBackgroundService<BackgroundService> {
+  return service instanceof GenBackgroundService
+}
+
+/** A balancer of the real world would check fake backends over real sockets, and find none of them. */
+function assertSameWorld(task: BackgroundService, env: Environment): void {
+  if (!(task instanceof LoadBalancer) || task.backends.env === env) return
+  throw new ProxyError(
+    'PGR_OPTION_INVALID',
+    `background: the LoadBalancer ${task.name} is not of this world: make it with { env: world.env }`,
+  )
 }
 
 const DEFAULT_ADDRESS = '10.0.0.254:80'

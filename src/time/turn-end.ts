@@ -1,5 +1,8 @@
 /** `TurnEnd`: does at the end of a turn of the event loop what can wait until then. */
 
+/** Taken now: what is written must leave though a test has put fake timers in place. */
+const nextTurn = globalThis.setImmediate
+
 /**
  * Collects items while the event loop tells of what has come, and takes them all when it has told
  * everything. Adding costs an array element; a turn in which nothing was added costs nothing.
@@ -24,7 +27,7 @@ export class TurnEnd<T> {
 
   /** Has `item` taken at the end of this turn; while items are taken: of the next one. */
   add(item: T): void {
-    if (this.#items.length === 0) setImmediate(this.#onTurnEnd)
+    if (this.#items.length === 0) nextTurn(this.#onTurnEnd)
     this.#items.push(item)
   }
 }
