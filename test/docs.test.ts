@@ -106,6 +106,16 @@ describe('the documentation', () => {
     }
   })
 
+  test('shows the examples of the page on testing exactly as they are', () => {
+    // They import one another, so they are compiled and run where they stand: see test-runners.test.ts.
+    const folder = join(ROOT, 'examples/testing')
+    const examples = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+    const shown = blocks.filter(({ info }) => info === 'typescript').map(({ text }) => text)
+    const foreign = shown.filter((part) => !examples.some((example) => example.includes(part)))
+    const missing = examples.filter((example) => !shown.some((part) => example.includes(part)))
+    assert.deepEqual({ foreign, missing }, { foreign: [], missing: [] })
+  })
+
   test('begins with the one command that shows the program at work', () => {
     assert.ok(readFileSync(join(ROOT, 'README.md'), 'utf8').includes('npm ci && npm start'))
   })

@@ -141,7 +141,7 @@ describe('every file', () => {
       'shared',
     ])
     assertNone(code, (path) => {
-      const name = basename(path).replace(/(\.test)?\.(ts|mjs)$/, '')
+      const name = basename(path).replace(/(\.test|\.spec)?\.(ts|mjs)$/, '')
       if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) return 'not kebab-case'
       return vague.has(name) ? 'says nothing about its content' : undefined
     })
