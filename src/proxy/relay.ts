@@ -98,8 +98,8 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
       void this.#replay(upstream, again)
       return
     }
-    this.downstream.readBody()
-    upstream.flush()
+    // Within a read the body may be at hand: then the head leaves together with it.
+    if (!this.downstream.readBody()) upstream.flush()
   }
 
   /** Sends what an earlier attempt has read already; the rest of the body follows live. */

@@ -1,27 +1,28 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Counters, SILENT_LOGGER } from '../observability/index.js'
-import { ManualClock } from '../time/index.js'
-import { REAL_ENVIRONMENT } from '../transport/index.js'
+import type { TestContext } from 'node:test'
+import { testWorld } from '../../test/helpers/test-world.js'
+import { SILENT_LOGGER } from '../observability/index.js'
 import { backgroundService } from './background-service.js'
 import { runServices } from './run-services.js'
 import { ServerConf } from './server-conf.js'
 import type { Service, ServiceContext } from './service.js'
 import { StopControl } from './stop-control.js'
 
-/** A run on a clock that stands still, and a diary of what happened. */
-function setUp(options: { readonly gracePeriodSeconds?: number } = {}) {
-  const clock = new ManualClock()
+/** A run in a world of its own, and a diary of what happened. */
+function setUp(t: TestContext, options: { readonly gracePeriodSeconds?: number } = {}) {
+  const world = testWorld(t)
+  const { env, counters } = world
   const diary: string[] = []
   const context: ServiceContext = {
-    env: { ...REAL_ENVIRONMENT, clock },
+    env,
     configuration: new ServerConf(options),
     logger: {
       ...SILENT_LOGGER,
       warn: (message) => diary.push(`warn: ${message}`),
       error: (message) => diary.push(`error: ${message}`),
     },
-    counters: new Counters(),
+    counters,
   }
   const stop = new StopControl()
   const service = (name: string, parts: Partial<Service> = {}): Service => ({
@@ -39,19 +40,14 @@ function setUp(options: { readonly gracePeriodSeconds?: number } = {}) {
     },
     ...parts,
   })
-  return { clock, context, diary, service, stop }
-}
-
-/** Lets all promises that can settle without outside help do so. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 50; turn++) await Promise.resolve()
+  return { world, context, diary, service, stop }
 }
 
 const NEVER = new Promise<never>(() => undefined)
 
 describe('runServices', () => {
-  test('starts what others need first, and stops it last', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('starts what others need first, and stops it last', async (t) => {
+    const { context, diary, service, stop } = setUp(t)
     const services = [service('proxy'), service('checks', { startsFirst: true })]
     await runServices(services, context, stop, () => {
       diary.push('ready')
@@ -68,46 +64,41 @@ describe('runServices', () => {
     ])
   })
 
-  test('does not wait for background services longer than a second', async () => {
-    const { clock, context, diary, service, stop } = setUp()
+  test('does not wait for background services longer than a second', async (t) => {
+    const { world, context, diary, service, stop } = setUp(t)
     const slow = service('checks', { startsFirst: true, start: () => NEVER })
     const run = runServices([slow, service('proxy')], context, stop, () => diary.push('ready'))
-    await settle()
-    clock.advance(999)
-    await settle()
+    await world.advance(999)
     assert.deepEqual(diary, [])
-    clock.advance(1)
-    await settle()
+    await world.advance(1)
     assert.deepEqual(diary.slice(1), ['proxy starts', 'ready'])
     assert.match(diary[0]!, /^warn: not all background services were ready within 1000 ms/)
     stop.request('immediate')
     await run
-    assert.equal(clock.pending, 0)
+    assert.equal(world.clock.pending, 0)
   })
 
-  test('an immediate stop waits for nothing', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('an immediate stop waits for nothing', async (t) => {
+    const { context, diary, service, stop } = setUp(t)
     await runServices([service('proxy', { stop: () => NEVER })], context, stop, () => {
       stop.request('immediate')
     })
     assert.deepEqual(diary, ['proxy starts', 'proxy ends'])
   })
 
-  test('a graceful stop ends with the grace period at the latest', async () => {
-    const { clock, context, diary, service, stop } = setUp({ gracePeriodSeconds: 5 })
+  test('a graceful stop ends with the grace period at the latest', async (t) => {
+    const { world, context, diary, service, stop } = setUp(t, { gracePeriodSeconds: 5 })
     const run = runServices(
       [service('proxy', { stop: () => NEVER })],
       context,
       stop,
       () => undefined,
     )
-    await settle()
+    await world.idle()
     stop.request('graceful')
-    await settle()
-    clock.advance(4_999)
-    await settle()
+    await world.advance(4_999)
     assert.deepEqual(diary, ['proxy starts'])
-    clock.advance(1)
+    await world.advance(1)
     await run
     assert.deepEqual(diary, [
       'proxy starts',
@@ -116,36 +107,36 @@ describe('runServices', () => {
     ])
   })
 
-  test('a second request to stop ends the grace period', async () => {
-    const { clock, context, diary, service, stop } = setUp()
+  test('a second request to stop ends the grace period', async (t) => {
+    const { world, context, diary, service, stop } = setUp(t)
     const run = runServices(
       [service('proxy', { stop: () => NEVER })],
       context,
       stop,
       () => undefined,
     )
-    await settle()
+    await world.idle()
     stop.request('graceful')
-    await settle()
+    await world.idle()
     stop.request('graceful')
     await run
     assert.deepEqual(diary, ['proxy starts', 'proxy ends'])
-    assert.equal(clock.pending, 0)
+    assert.equal(world.clock.pending, 0)
   })
 
-  test('a stop during the start keeps later services from starting', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('a stop during the start keeps later services from starting', async (t) => {
+    const { world, context, diary, service, stop } = setUp(t)
     const slow = service('checks', { startsFirst: true, start: () => NEVER })
     const run = runServices([slow, service('proxy')], context, stop, () => diary.push('ready'))
-    await settle()
+    await world.idle()
     stop.request('immediate')
     await run
-    await settle()
+    await world.idle()
     assert.deepEqual(diary, ['checks ends', 'proxy ends'])
   })
 
-  test('ends all services when one cannot start, and passes the reason on', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('ends all services when one cannot start, and passes the reason on', async (t) => {
+    const { context, diary, service, stop } = setUp(t)
     const broken = service('b', { start: () => Promise.reject(new Error('port taken')) })
     const services = [service('a'), broken, service('c')]
     await assert.rejects(
@@ -155,8 +146,8 @@ describe('runServices', () => {
     assert.deepEqual(diary, ['a starts', 'a ends', 'b ends', 'c ends'])
   })
 
-  test('a service that fails to stop or end keeps no other from it', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('a service that fails to stop or end keeps no other from it', async (t) => {
+    const { context, diary, service, stop } = setUp(t)
     const broken = service('a', {
       stop: () => Promise.reject(new Error('stuck')),
       destroy: () => {
@@ -176,8 +167,8 @@ describe('runServices', () => {
     ])
   })
 
-  test('a background task that fails counts as ready and is logged', async () => {
-    const { context, diary, service, stop } = setUp()
+  test('a background task that fails counts as ready and is logged', async (t) => {
+    const { context, diary, service, stop } = setUp(t)
     const task = { start: () => Promise.reject(new Error('no discovery')) }
     await runServices([backgroundService('checks', task), service('proxy')], context, stop, () => {
       stop.request('immediate')
@@ -189,8 +180,8 @@ describe('runServices', () => {
     ])
   })
 
-  test('a background task is told to end by its signal, and its end is waited for', async () => {
-    const { context, diary, stop } = setUp()
+  test('a background task is told to end by its signal, and its end is waited for', async (t) => {
+    const { world, context, diary, stop } = setUp(t)
     const task = {
       start: async ({
         signal,
@@ -203,16 +194,17 @@ describe('runServices', () => {
         await new Promise((resolve) => {
           signal.addEventListener('abort', resolve)
         })
-        await settle()
+        await world.sleep(10)
         diary.push('task over')
         signal.throwIfAborted()
       },
     }
     const background = backgroundService('checks', task)
     assert.equal(background.task, task)
-    await runServices([background], context, stop, () => {
+    const run = runServices([background], context, stop, () => {
       stop.request('graceful')
     })
-    assert.deepEqual(diary, ['task over'])
+    await world.run(run)
+    assert.deepEqual([diary, world.clock.nowMs()], [['task over'], 10])
   })
 })

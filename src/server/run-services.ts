@@ -40,7 +40,8 @@ async function startServices(
   const prepared = Promise.all(first.map((service) => service.start(context)))
   prepared.catch(() => undefined)
   // Without this wait backends that nobody has checked yet would get the first requests.
-  if (first.length > 0 && !(await settlesWithin(prepared, MAX_PREPARATION_MS, context.env.clock))) {
+  const enough = Promise.race([prepared, stop.asked])
+  if (first.length > 0 && !(await settlesWithin(enough, MAX_PREPARATION_MS, context.env.clock))) {
     context.logger.warn(`not all background services were ready within ${MAX_PREPARATION_MS} ms`)
   }
   for (const service of later) {

@@ -41,8 +41,12 @@ export interface DownstreamSession {
   /** Set to false: the connection closes after this response. */
   keepAlive: boolean
 
-  /** Starts or resumes the delivery of the request body. */
-  readBody(): void
+  /**
+   * Starts or resumes the delivery of the request body.
+   * @returns whether it is called within a read, whose end `onRequestReadEnd` will tell: bytes of
+   * the body may come in the same read, so what is held back need not be flushed yet.
+   */
+  readBody(): boolean
   /** Stops the delivery until `readBody`. */
   pauseBody(): void
   /** During `onRequestData` only: the bytes of the call stay valid afterwards. */

@@ -21,8 +21,8 @@ export interface H1SessionOwner {
   readonly date: HttpDate
   /** Whether the connection must close after the response in progress. */
   readonly mustClose: boolean
-  /** Starts or resumes the delivery of the request body. */
-  readBody(): void
+  /** Starts or resumes the delivery of the request body. Returns whether a read is under way. */
+  readBody(): boolean
   /** Stops the delivery until `readBody`. */
   pauseBody(): void
   /** During the delivery of data only: its bytes stay valid afterwards. */
@@ -84,8 +84,8 @@ export class H1DownstreamSession implements DownstreamSession {
     return this.headerWritten ? this.#owner.writer.bodyBytes : 0
   }
 
-  readBody(): void {
-    if (!this.#finished) this.#owner.readBody()
+  readBody(): boolean {
+    return !this.#finished && this.#owner.readBody()
   }
 
   pauseBody(): void {

@@ -76,7 +76,11 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   /** Closes now, whatever is in progress. */
   destroy(): void {
-    this.#connection.destroy()
+    const { writer } = this
+    const isCut = !writer.done || this.#connection.pendingBytes > 0
+    // A body that ends with the connection looks complete after a FIN: only a reset tells.
+    if (isCut && writer.endsWithConnection) this.#connection.reset()
+    else this.#connection.destroy()
   }
 
   get digest(): ConnectionDigest {
@@ -127,17 +131,19 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   // H1SessionOwner
 
-  readBody(): void {
+  readBody(): boolean {
     const session = this.#session
-    if (!session || this.#state !== 'request') return
+    if (!session || this.#state !== 'request') return false
     session.reading = true
     if (session.bodyDone) {
       this.#deliverEnd(session)
-      return
+      return false
     }
     this.#readDeadline.set(this.#options.timeouts.bodyMs)
     this.#connection.resume()
-    if (!this.#processing) this.#processKept()
+    if (this.#processing) return true
+    this.#processKept()
+    return false
   }
 
   pauseBody(): void {
@@ -178,12 +184,9 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.#connection.pause()
   }
 
-  aborted(session: H1DownstreamSession): void {
+  aborted(): void {
     this.#session = null
-    if (this.#state === 'closed') return
-    // A body that ends with the connection looks complete after a FIN: only a reset tells.
-    if (session.headerWritten && this.writer.endsWithConnection) this.#connection.reset()
-    else this.#connection.destroy()
+    if (this.#state !== 'closed') this.destroy()
   }
 
   // The reading side

@@ -193,7 +193,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
 
   onDrain(): void {
     this.#writeDeadline?.clear()
-    if (!this.#over) this.#handler.onUpstreamDrain()
+    if (this.#over) return
+    if (!this.#paused) this.#armRead()
+    this.#handler.onUpstreamDrain()
   }
 
   onClose(error: Error | null): void {
@@ -320,8 +322,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
 
   #armRead(): void {
     // Before it has the whole request the peer is not late: it may wait for the client as we do.
-    if (this.#writer.done && this.#timeouts.readTimeoutMs > 0)
-      this.#readDeadline.set(this.#timeouts.readTimeoutMs)
+    if (!this.#writer.done || this.connection.pendingBytes > 0) return
+    const { readTimeoutMs } = this.#timeouts
+    if (readTimeoutMs > 0) this.#readDeadline.set(readTimeoutMs)
   }
 
   #watchWrites(): void {
