@@ -43,6 +43,20 @@ describe('Driver', () => {
     assert.deepEqual(calls, ['0 first', 'settled', '0 second'])
   })
 
+  test('is idle only when nobody whose wait is over goes on at this instant', async () => {
+    const { driver, at, calls } = setup()
+    const chain = async (): Promise<void> => {
+      for (const name of ['first', 'second', 'third']) {
+        at(0, name)
+        await driver.until(() => calls.includes(`0 ${name}`), name, 0)
+      }
+    }
+    const chained = chain()
+    await driver.idle()
+    assert.deepEqual(calls, ['0 first', '0 second', '0 third'])
+    await chained
+  })
+
   test('advances event by event, to the very end of the time', async () => {
     const { driver, clock, at, calls } = setup()
     at(10, 'a', () => {

@@ -26,6 +26,8 @@ interface Waiter {
   readonly untilMs: number
   /** Whether it keeps the world going. */
   readonly drives: boolean
+  /** Whether it ends only when no other wait does, for who goes on may do more at this instant. */
+  readonly isIdle: boolean
   /** Events that had been run when it began. */
   readonly firstEvent: number
   readonly settle: (outcome: Outcome) => void
@@ -69,7 +71,7 @@ export class Driver {
 
   /** Resolves when nothing is left to do at this instant. */
   idle(): Promise<void> {
-    return this.#wait('idle', () => true, 0, true)
+    return this.#wait('idle', () => true, 0, { drives: true, isIdle: true })
   }
 
   /**
@@ -79,19 +81,20 @@ export class Driver {
   async advance(ms: number): Promise<void> {
     checkMs('advance', ms)
     const untilMs = this.#clock.nowMs() + ms
-    await this.#wait(`${ms} ms to pass`, () => this.#clock.nowMs() >= untilMs, ms, true)
+    const hasPassed = (): boolean => this.#clock.nowMs() >= untilMs
+    await this.#wait(`${ms} ms to pass`, hasPassed, ms, { drives: true, isIdle: true })
   }
 
   /** Lets time pass until `condition` holds; rejects when it does not within `withinMs`. */
   async until(condition: () => boolean, what: string, withinMs: number): Promise<void> {
     checkMs('withinMs', withinMs)
-    await this.#wait(what, condition, withinMs, true)
+    await this.#wait(what, condition, withinMs, { drives: true, isIdle: false })
   }
 
   /** As `until`, while somebody else drives. */
   async when(condition: () => boolean, what: string, withinMs: number): Promise<void> {
     checkMs('withinMs', withinMs)
-    await this.#wait(what, condition, withinMs, false)
+    await this.#wait(what, condition, withinMs, { drives: false, isIdle: false })
   }
 
   /** Lets time pass until `promise` settles. */
@@ -131,7 +134,7 @@ export class Driver {
     what: string,
     isMet: () => boolean,
     withinMs: number,
-    drives: boolean,
+    kind: Pick<Waiter, 'drives' | 'isIdle'>,
   ): Promise<void> {
     if (this.#fault) {
       this.#faultSeen = true
@@ -139,8 +142,8 @@ export class Driver {
     }
     const outcome = await new Promise<Outcome>((settle) => {
       const untilMs = this.#clock.nowMs() + withinMs
-      this.#waiters.add({ what, isMet, untilMs, drives, firstEvent: this.#events, settle })
-      if (drives) this.#start()
+      this.#waiters.add({ what, isMet, untilMs, ...kind, firstEvent: this.#events, settle })
+      if (kind.drives) this.#start()
     })
     if (outcome === null) return
     if (outcome instanceof Error) throw outcome
@@ -199,19 +202,26 @@ export class Driver {
 
   /** Ends the waits that are met or, when there is none, those that are over; whether one ended. */
   #settle(): boolean {
+    // Who goes on now may do, at this very instant, what another one waits for.
+    if (this.#endMet(false) || this.#endMet(true)) return true
+    const before = this.#waiters.size
+    const nowMs = this.#clock.nowMs()
+    for (const waiter of this.#waiters) {
+      if (waiter.untilMs <= nowMs) this.#end(waiter, `it did not come by ${nowMs} ms`)
+    }
+    return this.#waiters.size < before
+  }
+
+  /** Ends the waits that are met, the idle ones or the others; whether there was one. */
+  #endMet(isIdle: boolean): boolean {
     const before = this.#waiters.size
     for (const waiter of this.#waiters) {
+      if (waiter.isIdle !== isIdle) continue
       try {
         if (waiter.isMet()) this.#end(waiter, null)
       } catch (thrown) {
         this.#end(waiter, toError(thrown))
       }
-    }
-    // Who goes on now may do, at this very instant, what another one waits for.
-    if (this.#waiters.size < before) return true
-    const nowMs = this.#clock.nowMs()
-    for (const waiter of this.#waiters) {
-      if (waiter.untilMs <= nowMs) this.#end(waiter, `it did not come by ${nowMs} ms`)
     }
     return this.#waiters.size < before
   }

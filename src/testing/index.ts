@@ -33,9 +33,9 @@ export type {
   SimulatedWorldOptions,
   SimulationSummary,
 } from './simulate.js'
-export type { TestClient } from './test-client.js'
+export type { TestClient, TestClientOptions } from './test-client.js'
 export type { ByteAllowance, TestPeer, TestPeerOptions } from './test-peer.js'
-export type { TestClientOptions, TestProxy, TestProxyOptions } from './test-proxy.js'
+export type { TestProxy, TestProxyOptions } from './test-proxy.js'
 export type { TestRequest } from './test-request.js'
 export type { Answer, AnswerFunction, UpstreamRequest } from './upstream-request.js'
 export { TestWorld } from './world.js'

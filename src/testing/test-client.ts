@@ -1,4 +1,6 @@
 /** `TestClient`: one connection of a client to a proxy in the fake world, and the requests on it. */
+import { ProxyError } from '../error/index.js'
+import { parseSocketAddress } from '../transport/index.js'
 import type { MemoryConnection } from '../transport/internal.js'
 import { attemptsOf, isInterim, makeExchange } from './exchange.js'
 import type { Exchange, ExchangeFailure } from './exchange.js'
@@ -12,7 +14,13 @@ import type { EncodedRequest, TestRequest } from './test-request.js'
 import type { WorldHandle } from './world-handle.js'
 
 /** Virtual time that an exchange may take, in ms. */
-export const EXCHANGE_TIMEOUT_MS = 120_000
+const EXCHANGE_TIMEOUT_MS = 120_000
+
+/** Where a client comes from. */
+export interface TestClientOptions {
+  /** Its IP address. Default: `10.255.0.1`. */
+  readonly from?: string
+}
 
 /**
  * A client that does what it is told and nothing else: it never closes, retries or answers by
@@ -33,13 +41,14 @@ export class TestClient {
   #sending: Promise<void> | null = null
 
   /**
-   * Takes a connection to a proxy that nobody handles yet.
-   * @param session what the proxy has recorded of the request with that index on this connection.
+   * Takes a connection that nobody handles yet.
+   * @param session what a proxy has recorded of the request with that index on this connection.
+   * Default: nothing is known of it.
    */
   constructor(
     world: WorldHandle,
     connection: MemoryConnection,
-    session: (index: number) => RecordedSession | undefined,
+    session: (index: number) => RecordedSession | undefined = () => undefined,
   ) {
     this.#world = world
     this.#session = session
@@ -162,12 +171,17 @@ export class TestClient {
     const timeout = clock.schedule(EXCHANGE_TIMEOUT_MS, () => undefined)
     this.#read()
     try {
-      const isOver = (): boolean => pending.isDone || clock.nowMs() >= endMs
+      const isOver = (): boolean => this.#isOver(pending) || clock.nowMs() >= endMs
       await this.#world.until(isOver, 'an answer', EXCHANGE_TIMEOUT_MS + 1)
     } finally {
       timeout.cancel()
     }
     return this.#finish(pending)
+  }
+
+  /** A hook may still be at work when the answer is there: `logging` tells that none is. */
+  #isOver({ isDone, index }: Pending): boolean {
+    return isDone && (!this.open || this.#session(index)?.loggings !== 0)
   }
 
   /** Gives what has come to those who wait for it, in the order of their requests. */
@@ -227,6 +241,31 @@ export class TestClient {
     const { received, restBytes } = this.peer
     bytes.append(received.subarray(received.length - restBytes))
     return new RawMessageReader(bytes).next(pending.method, 'broken')
+  }
+}
+
+/**
+ * Connects a client to `address`.
+ * @throws {@link ProxyError} (rejects) as `dial` of a network does, and `PGR_CONNECT_TIMEOUT`
+ * after 120 s.
+ */
+export async function dialClient(
+  world: WorldHandle,
+  address: string,
+  { from }: TestClientOptions,
+): Promise<MemoryConnection> {
+  const giveUp = new AbortController()
+  const timeout = world.clock.schedule(EXCHANGE_TIMEOUT_MS, () => {
+    giveUp.abort(new ProxyError('PGR_CONNECT_TIMEOUT'))
+  })
+  try {
+    const dialled = world.network.dial(parseSocketAddress(address), {
+      ...(from !== undefined && { localAddress: from }),
+      signal: giveUp.signal,
+    })
+    return await world.run(dialled, EXCHANGE_TIMEOUT_MS + 1)
+  } finally {
+    timeout.cancel()
   }
 }
 

@@ -175,6 +175,20 @@ describe('the life of a proxy', () => {
     })
   })
 
+  test('an exchange is over when its last hook is, though the answer came before', async (t) => {
+    const world = newWorld(t)
+    world.upstream('10.0.0.1:80')
+    const proxy = await world.proxy({
+      ...FAILOVER,
+      logging: () => undefined,
+      responseBodyFilter: (_session, _piece, isEnd) =>
+        isEnd ? world.sleep(10).then(() => undefined) : undefined,
+    })
+    const exchange = await proxy.get('/')
+    assert.deepEqual([exchange.error, exchange.attempts[0]?.outcome], [undefined, 'ok'])
+    assert.deepEqual(exchange.hooks.at(-1), { name: 'logging', atMs: 10 })
+  })
+
   test('goes on while the runner has put fake timers in place', async (t) => {
     const world = newWorld(t)
     world.upstream('10.0.0.1:80')

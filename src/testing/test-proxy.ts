@@ -5,13 +5,13 @@ import { httpProxyService } from '../proxy/index.js'
 import type { HttpProxyService, HttpProxyServiceOptions, ProxyHttp } from '../proxy/index.js'
 import { GenBackgroundService, ServerConf, backgroundService } from '../server/index.js'
 import type { BackgroundService, ServerConfOptions, Service, StopKind } from '../server/index.js'
-import { parseSocketAddress } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
 import { makeExchange } from './exchange.js'
 import type { Exchange } from './exchange.js'
 import { HookRecorder } from './hook-recorder.js'
 import type { RecordedSession } from './hook-recorder.js'
-import { EXCHANGE_TIMEOUT_MS, TestClient } from './test-client.js'
+import { TestClient, dialClient } from './test-client.js'
+import type { TestClientOptions } from './test-client.js'
 import type { TestRequest } from './test-request.js'
 import type { RunningServices, WorldHandle } from './world-handle.js'
 
@@ -28,12 +28,6 @@ export interface TestProxyOptions {
    * Default: nothing.
    */
   readonly background?: BackgroundService | readonly Service[]
-}
-
-/** Where a client comes from. */
-export interface TestClientOptions {
-  /** Its IP address. Default: `10.255.0.1`. */
-  readonly from?: string
 }
 
 /** A proxy that listens, and the way to send it requests. Made by `world.proxy(hooks)`. */
@@ -113,27 +107,16 @@ export class TestProxy {
    * @throws {@link ProxyError} (rejects) as `dial` of a network does, and `PGR_CONNECT_TIMEOUT`
    * after 120 s.
    */
-  async client({ from }: TestClientOptions = {}): Promise<TestClient> {
-    const world = this.#world
-    const giveUp = new AbortController()
-    const timeout = world.clock.schedule(EXCHANGE_TIMEOUT_MS, () => {
-      giveUp.abort(new ProxyError('PGR_CONNECT_TIMEOUT'))
-    })
-    try {
-      const dialled = world.network.dial(parseSocketAddress(this.address), {
-        ...(from !== undefined && { localAddress: from }),
-        signal: giveUp.signal,
-      })
-      const connection = await world.run(dialled, EXCHANGE_TIMEOUT_MS + 1)
-      const { localAddress } = connection.digest
-      // Of a connection before this one, for ports are used again.
-      const before = this.#recorder.sessionsOf(localAddress).length
-      const session = (index: number): RecordedSession | undefined =>
-        this.#recorder.sessionsOf(localAddress)[before + index]
-      return new TestClient(world, connection, session)
-    } finally {
-      timeout.cancel()
-    }
+  async client(options: TestClientOptions = {}): Promise<TestClient> {
+    const connection = await dialClient(this.#world, this.address, options)
+    const { localAddress } = connection.digest
+    // Of a connection before this one, for ports are used again.
+    const before = this.#recorder.sessionsOf(localAddress).length
+    return new TestClient(
+      this.#world,
+      connection,
+      (index) => this.#recorder.sessionsOf(localAddress)[before + index],
+    )
   }
 
   /** Stops it and what runs in the background, as a signal would, and lets time pass until then. */

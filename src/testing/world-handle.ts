@@ -15,7 +15,7 @@ export interface RunningServices {
   readonly hasEnded: boolean
   /**
    * Asks them to stop, as SIGTERM (`graceful`) and SIGINT (`immediate`) do, and lets time pass until
-   * they have. Later calls only wait. Default: `graceful`.
+   * they have. Who asks twice is in a hurry: the second call is an immediate one. Default: `graceful`.
    */
   stop(kind?: StopKind): Promise<void>
 }

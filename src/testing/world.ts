@@ -17,6 +17,8 @@ import { PendingJobs } from './pending-jobs.js'
 import { ScriptedUpstream } from './scripted-upstream.js'
 import type { ScriptedUpstreamOptions } from './scripted-upstream.js'
 import { SeededRandom } from './seeded-random.js'
+import { TestClient, dialClient } from './test-client.js'
+import type { TestClientOptions } from './test-client.js'
 import { TestProxy } from './test-proxy.js'
 import type { TestProxyOptions } from './test-proxy.js'
 import { TrackedEnvironment } from './tracked-environment.js'
@@ -186,6 +188,15 @@ export class TestWorld implements WorldHandle {
    */
   proxy<Ctx>(proxy: ProxyHttp<Ctx>, options: TestProxyOptions = {}): Promise<TestProxy> {
     return TestProxy.start(this, proxy, options)
+  }
+
+  /**
+   * A client of whatever listens on `address`, such as a service that `serve` runs. Of a proxy made
+   * by `proxy` its own `client` tells more.
+   * @throws {@link ProxyError} (rejects) as `TestProxy.client`.
+   */
+  async client(address: string, options: TestClientOptions = {}): Promise<TestClient> {
+    return new TestClient(this, await dialClient(this, address, options))
   }
 
   async serve(
