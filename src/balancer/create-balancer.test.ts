@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { logLines, testWorld } from '../../test/helpers/test-world.js'
 import { ConfigDocument } from '../configuration/index.js'
-import { Counters } from '../observability/index.js'
-import { RecordingLogger } from '../../test/helpers/recording-logger.js'
-import { scriptedEnvironment } from '../../test/helpers/scripted-network.js'
-import { settle } from '../../test/helpers/settle.js'
 import { createBalancer } from './create-balancer.js'
 import { readBalancer } from './read-balancer.js'
 
 describe('createBalancer', () => {
   test('checks all backends at once, so that one that hangs delays no other', async (t) => {
-    const env = scriptedEnvironment()
-    env.network.dialAnswers.set('10.0.0.1:80', 'hang')
-    env.network.dialAnswers.set('10.0.0.2:80', 'refuse')
+    const world = testWorld(t)
+    const { env, logger, counters } = world
+    world.upstream('10.0.0.1:80').blackhole()
     const { conf, settings } = readBalancer(
       new ConfigDocument(`
 listeners: [{ address: '127.0.0.1:0' }]
@@ -24,17 +21,13 @@ upstreams:
     )
     const [checks] = await createBalancer(conf, settings, { env })
     assert.ok(checks)
-    const logger = new RecordingLogger()
-    const started = checks.start({ env, configuration: conf, counters: new Counters(), logger })
-    t.after(async () => {
-      await checks.stop()
-      await started
-    })
+    const started = checks.start({ env, configuration: conf, counters, logger })
     // No time passes: the first check hangs still.
-    await settle()
-    assert.equal(env.network.hanging, 1)
-    assert.deepEqual(logger.lines, [
+    await world.idle()
+    assert.ok(world.leftovers().includes('a dial of 10.0.0.1:80'))
+    assert.deepEqual(logLines(world.log), [
       'warn backend 10.0.0.2:80 becomes unhealthy: connection refused',
     ])
+    await world.run(Promise.all([checks.stop(), started]))
   })
 })

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { RecordingLogger } from '../../test/helpers/recording-logger.js'
-import { scriptedEnvironment } from '../../test/helpers/scripted-network.js'
-import { settle } from '../../test/helpers/settle.js'
+import type { TestContext } from 'node:test'
+import { logLines, testWorld } from '../../test/helpers/test-world.js'
 import { ProxyError } from '../error/index.js'
 import { Backend } from './backend.js'
 import { Backends } from './backends.js'
@@ -50,21 +49,22 @@ class ScriptedCheck implements HealthCheck {
   }
 }
 
-function setUp(...initial: Backend[]) {
-  const env = scriptedEnvironment()
+function setUp(t: TestContext, ...initial: Backend[]) {
+  const world = testWorld(t)
+  const { env, logger } = world
   const discovery = new ScriptedDiscovery(...initial)
-  const logger = new RecordingLogger()
   const backends = new Backends(discovery, { env, logger })
   const check = new ScriptedCheck()
   backends.setHealthCheck(check)
   const readiness = (): string =>
     backends.list.map((backend) => (backends.ready(backend) ? '+' : '-')).join('')
-  return { env, discovery, logger, backends, check, readiness }
+  const lines = (): string[] => logLines(world.log)
+  return { world, discovery, lines, backends, check, readiness }
 }
 
 describe('Backends.update', () => {
-  test('finds nothing before the first update', async () => {
-    const { backends } = setUp(A)
+  test('finds nothing before the first update', async (t) => {
+    const { backends } = setUp(t, A)
     assert.deepEqual(backends.list, [])
     assert.equal(backends.ready(A), false)
     assert.equal(await backends.update(), true)
@@ -72,8 +72,8 @@ describe('Backends.update', () => {
     assert.equal(backends.ready(A), true)
   })
 
-  test('tells of a change with the new set, before it is in use', async () => {
-    const { backends, discovery } = setUp(A)
+  test('tells of a change with the new set, before it is in use', async (t) => {
+    const { backends, discovery } = setUp(t, A)
     const told: string[] = []
     const update = (): Promise<boolean> =>
       backends.update((next) => told.push(`${backends.list.length} ${next.backends.length}`))
@@ -84,8 +84,8 @@ describe('Backends.update', () => {
     assert.deepEqual(told, ['0 1', '1 2'])
   })
 
-  test('keeps the health of those that stay, and takes a new weight for a new backend', async () => {
-    const { backends, discovery, check, readiness } = setUp(A, B)
+  test('keeps the health of those that stay, and takes a new weight for a new backend', async (t) => {
+    const { backends, discovery, check, readiness } = setUp(t, A, B)
     await backends.update()
     check.down.add(A).add(B)
     await backends.runHealthCheck()
@@ -95,8 +95,8 @@ describe('Backends.update', () => {
     assert.equal(readiness(), '-++')
   })
 
-  test('keeps everything when the discovery fails or what is told of the change throws', async () => {
-    const { backends, discovery } = setUp(A)
+  test('keeps everything when the discovery fails or what is told of the change throws', async (t) => {
+    const { backends, discovery } = setUp(t, A)
     await backends.update()
     discovery.answer = () => Promise.reject(new Error('no answer'))
     await assert.rejects(backends.update(), /no answer/)
@@ -108,24 +108,21 @@ describe('Backends.update', () => {
     assert.deepEqual(backends.list, [A])
   })
 
-  test('gives a discovery that hangs up after ten seconds', async () => {
-    const { backends, discovery, env } = setUp(A)
+  test('gives a discovery that hangs up after ten seconds', async (t) => {
+    const { backends, discovery, world } = setUp(t, A)
     discovery.answer = () => new Promise(() => undefined)
-    const update = backends.update()
-    await settle()
-    env.clock.advance(10_100)
     await assert.rejects(
-      update,
+      world.run(backends.update()),
       (error) => error instanceof ProxyError && error.code === 'PGR_DISCOVERY_FAILED',
     )
   })
 
-  test('drops an answer that comes after that of a later update', async () => {
-    const { backends, discovery } = setUp()
+  test('drops an answer that comes after that of a later update', async (t) => {
+    const { world, backends, discovery } = setUp(t)
     let answerLate: (result: DiscoveryResult) => void = () => undefined
     discovery.answer = () => new Promise((resolve) => (answerLate = resolve))
     const late = backends.update()
-    await settle()
+    await world.idle()
     discovery.found(B)
     await backends.update()
     answerLate({ backends: [A] })
@@ -133,8 +130,8 @@ describe('Backends.update', () => {
     assert.deepEqual(backends.list, [B])
   })
 
-  test('applies what the discovery says of enablement, changed set or not', async () => {
-    const { backends, discovery, readiness } = setUp()
+  test('applies what the discovery says of enablement, changed set or not', async (t) => {
+    const { backends, discovery, readiness } = setUp(t)
     const found = (...enablement: [Backend, boolean][]): void => {
       const byKey = new Map(enablement.map(([backend, enabled]) => [backend.key, enabled]))
       discovery.answer = () => Promise.resolve({ backends: [A, B], enablement: byKey })
@@ -152,8 +149,8 @@ describe('Backends.update', () => {
 })
 
 describe('Backends.setEnabled', () => {
-  test('takes a backend out and back in, and knows only those in the set', async () => {
-    const { backends } = setUp(A)
+  test('takes a backend out and back in, and knows only those in the set', async (t) => {
+    const { backends } = setUp(t, A)
     await backends.update()
     assert.equal(backends.setEnabled(new Backend(A.address), false), true)
     assert.equal(backends.ready(A), false)
@@ -162,8 +159,8 @@ describe('Backends.setEnabled', () => {
     assert.equal(backends.setEnabled(B, false), false)
   })
 
-  test('lasts over updates', async () => {
-    const { backends, discovery, readiness } = setUp(A)
+  test('lasts over updates', async (t) => {
+    const { backends, discovery, readiness } = setUp(t, A)
     await backends.update()
     backends.setEnabled(A, false)
     discovery.found(A, B)
@@ -173,15 +170,15 @@ describe('Backends.setEnabled', () => {
 })
 
 describe('Backends.runHealthCheck', () => {
-  test('does nothing without a health check', async () => {
-    const backends = new Backends(new ScriptedDiscovery(A), { env: scriptedEnvironment() })
+  test('does nothing without a health check', async (t) => {
+    const backends = new Backends(new ScriptedDiscovery(A), { env: testWorld(t).env })
     await backends.update()
     await backends.runHealthCheck()
     assert.equal(backends.ready(A), true)
   })
 
-  test('reports each change once, to the log and to the check', async () => {
-    const { backends, check, logger, readiness } = setUp(A, B)
+  test('reports each change once, to the log and to the check', async (t) => {
+    const { backends, check, lines, readiness } = setUp(t, A, B)
     await backends.update()
     check.down.add(B)
     await backends.runHealthCheck()
@@ -191,14 +188,14 @@ describe('Backends.runHealthCheck', () => {
     await backends.runHealthCheck()
     assert.equal(readiness(), '++')
     assert.deepEqual(check.changes, ['10.0.0.2:80 down', '10.0.0.2:80 up'])
-    assert.deepEqual(logger.lines, [
+    assert.deepEqual(lines(), [
       'warn backend 10.0.0.2:80 becomes unhealthy: no answer',
       'info backend 10.0.0.2:80 becomes healthy',
     ])
   })
 
-  test('waits for as many results in a row as the check asks for', async () => {
-    const { backends, check, readiness } = setUp(A)
+  test('waits for as many results in a row as the check asks for', async (t) => {
+    const { backends, check, readiness } = setUp(t, A)
     await backends.update()
     check.consecutiveFailure = 2
     check.consecutiveSuccess = 3
@@ -212,66 +209,66 @@ describe('Backends.runHealthCheck', () => {
     assert.equal(seen.join(''), '+++---+')
   })
 
-  test('checks one after the other, or all at once when that is asked for', async () => {
-    const { backends, check, env } = setUp(A, B, C)
+  test('checks one after the other, or all at once when that is asked for', async (t) => {
+    const { backends, check, world } = setUp(t, A, B, C)
     await backends.update()
     check.stuck.add(A)
     const sequential = backends.runHealthCheck()
-    await settle()
+    await world.idle()
     assert.deepEqual(check.checked, [A])
-    env.clock.advance(10_100)
+    await world.advance(10_000)
     await sequential
     check.checked.length = 0
     const parallel = backends.runHealthCheck(true)
-    await settle()
+    await world.idle()
     assert.deepEqual(check.checked, [A, B, C])
-    env.clock.advance(10_100)
+    await world.advance(10_000)
     await parallel
   })
 
-  test('checks at most 64 at once', async () => {
+  test('checks at most 64 at once', async (t) => {
     const many = Array.from({ length: 100 }, (_, n) => new Backend(`10.0.1.${n}:80`))
-    const { backends, check, env, readiness } = setUp(...many)
+    const { backends, check, world, readiness } = setUp(t, ...many)
     await backends.update()
     for (const backend of many) check.stuck.add(backend)
     const round = backends.runHealthCheck(true)
-    await settle()
+    await world.idle()
     assert.equal(check.checked.length, 64)
-    env.clock.advance(10_100)
-    await settle()
+    await world.advance(10_000)
+    await world.idle()
     assert.equal(check.checked.length, 100)
-    env.clock.advance(10_100)
+    await world.advance(10_000)
     await round
     assert.equal(readiness(), '-'.repeat(100))
   })
 
-  test('takes a check that hangs for a failure', async () => {
-    const { backends, check, env, logger, readiness } = setUp(A)
+  test('takes a check that hangs for a failure', async (t) => {
+    const { backends, check, world, lines, readiness } = setUp(t, A)
     await backends.update()
     check.stuck.add(A)
     const round = backends.runHealthCheck()
-    await settle()
-    env.clock.advance(10_100)
+    await world.idle()
+    await world.advance(10_000)
     await round
     assert.equal(readiness(), '-')
-    assert.match(logger.lines.join(), /took more than 10000 ms/)
+    assert.match(lines().join(), /took more than 10000 ms/)
   })
 
-  test('counts nothing for a check that was cut off', async () => {
-    const { backends, check, readiness } = setUp(A, B)
+  test('counts nothing for a check that was cut off', async (t) => {
+    const { world, backends, check, readiness } = setUp(t, A, B)
     await backends.update()
     check.stuck.add(A)
     const controller = new AbortController()
     const round = backends.runHealthCheck(false, { signal: controller.signal })
-    await settle()
+    await world.idle()
     controller.abort()
     await round
     assert.equal(readiness(), '++')
     assert.deepEqual(check.checked, [A])
   })
 
-  test('joins the round that is running', async () => {
-    const { backends, check } = setUp(A)
+  test('joins the round that is running', async (t) => {
+    const { backends, check } = setUp(t, A)
     await backends.update()
     await Promise.all([backends.runHealthCheck(), backends.runHealthCheck()])
     assert.equal(check.checked.length, 1)
@@ -279,21 +276,21 @@ describe('Backends.runHealthCheck', () => {
     assert.equal(check.checked.length, 2)
   })
 
-  test('applies results to the set of that moment', async () => {
-    const { backends, check, discovery, env, readiness } = setUp(A, B)
+  test('applies results to the set of that moment', async (t) => {
+    const { backends, check, discovery, world, readiness } = setUp(t, A, B)
     await backends.update()
     check.stuck.add(A).add(B)
     const round = backends.runHealthCheck(true)
-    await settle()
+    await world.idle()
     discovery.found(B, C)
     await backends.update()
-    env.clock.advance(10_100)
+    await world.advance(10_000)
     await round
     assert.equal(readiness(), '-+')
   })
 
-  test('survives a callback that throws and a check that does not even return a promise', async () => {
-    const { backends, check, logger, readiness } = setUp(A)
+  test('survives a callback that throws and a check that does not even return a promise', async (t) => {
+    const { backends, check, lines, readiness } = setUp(t, A)
     await backends.update()
     check.check = () => {
       throw new Error('broken check')
@@ -303,9 +300,6 @@ describe('Backends.runHealthCheck', () => {
     }
     await backends.runHealthCheck()
     assert.equal(readiness(), '-')
-    assert.match(
-      logger.lines.join('\n'),
-      /broken check\nerror onHealthChanged threw: broken callback/,
-    )
+    assert.match(lines().join('\n'), /broken check\nerror onHealthChanged threw: broken callback/)
   })
 })

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { RecordingLogger } from '../../test/helpers/recording-logger.js'
-import { scriptedEnvironment } from '../../test/helpers/scripted-network.js'
-import type { ScriptedEnvironment } from '../../test/helpers/scripted-network.js'
-import { settle } from '../../test/helpers/settle.js'
+import { logLines, testWorld } from '../../test/helpers/test-world.js'
 import { ProxyError } from '../error/index.js'
+import type { TestWorld } from '../testing/index.js'
 import { Backend } from './backend.js'
 import { Backends } from './backends.js'
 import type { ServiceDiscovery } from './discovery/service-discovery.js'
 import { TcpHealthCheck } from './health-check/tcp-health-check.js'
 import { LoadBalancer } from './load-balancer.js'
-import type { LoadBalancerContext } from './load-balancer.js'
 import type { BackendSelection } from './selection/selection.js'
 
 const THREE = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80']
@@ -24,37 +21,36 @@ function picks(balancer: LoadBalancer, count: number): (string | undefined)[] {
   return Array.from({ length: count }, () => balancer.select('', 256)?.address)
 }
 
-/** A balancer that was started; `ready` counts the calls, `ended` turns true when it returns. */
-function started(balancer: LoadBalancer) {
-  const controller = new AbortController()
-  const logger = new RecordingLogger()
-  const state = { ready: 0, ended: false, logger, stop: () => controller.abort() }
-  const context: LoadBalancerContext = {
-    signal: controller.signal,
-    logger,
-    ready: () => {
-      state.ready++
-    },
-  }
-  const done = balancer.start(context).then(() => {
-    state.ended = true
-  })
-  return { ...state, state, done }
+/** A balancer that was started. */
+interface Started {
+  /** How often it said that it is ready, and whether it has returned. */
+  readonly state: { ready: number; ended: boolean }
+  /** Asks it to stop, and lets time pass until it has. */
+  readonly stop: () => Promise<void>
+  /** Resolves when it has returned. */
+  readonly done: Promise<void>
 }
 
-/** Moves time on in steps that let rounds begin and end. */
-async function passTime(env: ScriptedEnvironment, ms: number): Promise<void> {
-  await settle()
-  for (let passed = 0; passed < ms; passed += 50) {
-    env.clock.advance(50)
-    await settle()
+function started(world: TestWorld, balancer: LoadBalancer): Started {
+  const controller = new AbortController()
+  const { signal } = controller
+  const state = { ready: 0, ended: false }
+  const ready = (): void => {
+    state.ready++
   }
+  const done = balancer.start({ signal, logger: world.logger, ready }).then(() => {
+    state.ended = true
+  })
+  const stop = (): Promise<void> => {
+    controller.abort()
+    return world.run(done)
+  }
+  return { state, stop, done }
 }
 
 describe('LoadBalancer.tryFromIter', () => {
-  test('has its backends in use when it resolves', async () => {
-    const env = scriptedEnvironment()
-    env.network.names.set('api.test', ['10.0.0.9', '::1'])
+  test('has its backends in use when it resolves', async (t) => {
+    const { env } = testWorld(t, { names: { 'api.test': ['10.0.0.9', '::1'] } })
     const mixed = new Set(['api.test:80', new Backend('10.0.0.1:80'), 'unix:/run/a.sock'])
     const balancer = await LoadBalancer.tryFromIter(mixed, { env })
     assert.deepEqual(
@@ -63,39 +59,40 @@ describe('LoadBalancer.tryFromIter', () => {
     )
   })
 
-  test('rejects an empty list, what is no address, and a name that cannot be resolved', async () => {
-    const env = scriptedEnvironment()
+  test('rejects an empty list, what is no address, and a name that cannot be resolved', async (t) => {
+    const { env } = testWorld(t)
     const from = (...list: string[]): Promise<unknown> => LoadBalancer.tryFromIter(list, { env })
     await assert.rejects(from(), hasCode('PGR_OPTION_INVALID'))
     await assert.rejects(from('10.0.0.1'), hasCode('PGR_ADDRESS_INVALID'))
     await assert.rejects(from('missing.test:80'), hasCode('PGR_RESOLVE_FAILED'))
   })
 
-  test('rejects an unknown selection', async () => {
-    const options = { env: scriptedEnvironment(), selection: 'fastest' as 'random' }
+  test('rejects an unknown selection', async (t) => {
+    const options = { env: testWorld(t).env, selection: 'fastest' as 'random' }
     const rejected = LoadBalancer.tryFromIter(THREE, options)
     await assert.rejects(rejected, hasCode('PGR_OPTION_INVALID'))
   })
 })
 
 describe('LoadBalancer.select', () => {
-  test('takes the backends in turn', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('takes the backends in turn', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     assert.deepEqual(picks(balancer, 4), [...THREE, THREE[0]])
   })
 
-  test('takes the two live ones strictly in turn and never the dead one', async () => {
-    const env = scriptedEnvironment()
-    env.network.dialAnswers.set(THREE[1]!, 'refuse')
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env })
+  test('takes the two live ones strictly in turn and never the dead one', async (t) => {
+    const world = testWorld(t)
+    world.upstream(THREE[0]!)
+    world.upstream(THREE[2]!)
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: world.env })
     balancer.setHealthCheck(new TcpHealthCheck())
-    await balancer.runHealthCheck()
+    await world.run(balancer.runHealthCheck())
     const expected = Array.from({ length: 30 }, (_, pick) => THREE[pick % 2 === 0 ? 0 : 2])
     assert.deepEqual(picks(balancer, 30), expected)
   })
 
-  test('takes nothing when none is ready or nothing may be looked at', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('takes nothing when none is ready or nothing may be looked at', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     assert.equal(balancer.select('', 0), undefined)
     for (const backend of balancer.backends.list) balancer.backends.setEnabled(backend, false)
     assert.equal(balancer.select('', 256), undefined)
@@ -103,14 +100,12 @@ describe('LoadBalancer.select', () => {
     assert.equal(balancer.select('', 256)?.address, THREE[1])
   })
 
-  test('goes on where it was when the set changes', async () => {
+  test('goes on where it was when the set changes', async (t) => {
     let found = THREE.slice(0, 2)
     const discovery: ServiceDiscovery = {
       discover: async () => ({ backends: found.map((address) => new Backend(address)) }),
     }
-    const balancer = LoadBalancer.fromBackends(
-      new Backends(discovery, { env: scriptedEnvironment() }),
-    )
+    const balancer = LoadBalancer.fromBackends(new Backends(discovery, { env: testWorld(t).env }))
     assert.deepEqual(picks(balancer, 1), [undefined])
     await balancer.update()
     assert.deepEqual(picks(balancer, 1), [THREE[0]])
@@ -120,12 +115,12 @@ describe('LoadBalancer.select', () => {
     assert.deepEqual(picks(balancer, 3), [THREE[1], THREE[2], THREE[0]])
   })
 
-  test('never returns a backend that is not ready, whatever happens between picks', async () => {
+  test('never returns a backend that is not ready, whatever happens between picks', async (t) => {
     const changes = fc.array(fc.tuple(fc.nat(2), fc.boolean()), { maxLength: 30 })
+    const { env } = testWorld(t)
     const selections = fc.constantFrom('round_robin' as const, 'random' as const)
     await fc.assert(
       fc.asyncProperty(changes, selections, async (changes, selection) => {
-        const env = scriptedEnvironment()
         const balancer = await LoadBalancer.tryFromIter(THREE, { env, selection })
         const { backends } = balancer
         for (const [index, enabled] of changes) {
@@ -140,12 +135,12 @@ describe('LoadBalancer.select', () => {
     )
   })
 
-  test('uses a selection that the user wrote', async () => {
+  test('uses a selection that the user wrote', async (t) => {
     const last: BackendSelection = {
       name: 'last',
       build: ({ backends }) => ({ next: () => backends.length - 1, search: () => 0 }),
     }
-    const env = scriptedEnvironment()
+    const { env } = testWorld(t)
     const balancer = await LoadBalancer.tryFromIter(THREE, { env, selection: last })
     assert.deepEqual(picks(balancer, 2), [THREE[2], THREE[2]])
     assert.equal(balancer.selectWith('', 1, () => true)?.address, THREE[0])
@@ -153,8 +148,8 @@ describe('LoadBalancer.select', () => {
 })
 
 describe('LoadBalancer.selectWith', () => {
-  test('leaves out those that failed, while there is another', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('leaves out those that failed, while there is another', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     const failed = new Set<Backend>()
     const next = (): Backend | undefined =>
       balancer.selectWith('', 256, (backend, healthy) => healthy && !failed.has(backend))
@@ -163,8 +158,8 @@ describe('LoadBalancer.selectWith', () => {
     assert.equal(next(), undefined)
   })
 
-  test('says which are ready and offers those first', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('says which are ready and offers those first', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     balancer.backends.setEnabled(balancer.backends.list[0]!, false)
     const offered: string[] = []
     balancer.selectWith('', 256, (backend, healthy) => {
@@ -175,8 +170,8 @@ describe('LoadBalancer.selectWith', () => {
     assert.deepEqual(offered.slice(2), [`${THREE[0]} false`])
   })
 
-  test('lets what accept throws through, and goes on after it', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('lets what accept throws through, and goes on after it', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     const broken = (): never => {
       throw new Error('broken')
     }
@@ -186,98 +181,99 @@ describe('LoadBalancer.selectWith', () => {
 })
 
 describe('LoadBalancer.start', () => {
-  test('is ready after the first round, and ends when no frequency is set', async () => {
-    const env = scriptedEnvironment()
-    env.network.dialAnswers.set(THREE[0]!, 'hang')
-    env.network.dialAnswers.set(THREE[1]!, 'refuse')
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env })
+  test('is ready after the first round, and ends when no frequency is set', async (t) => {
+    const world = testWorld(t)
+    world.upstream(THREE[0]!).blackhole()
+    world.upstream(THREE[2]!)
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: world.env })
     balancer.setHealthCheck(new TcpHealthCheck())
-    const { state, done } = started(balancer)
-    await passTime(env, 900)
+    const { state, done } = started(world, balancer)
+    await world.advance(999)
     assert.equal(state.ready, 0)
-    await passTime(env, 200)
+    await world.advance(1)
     assert.equal(state.ready, 1)
     await done
     assert.deepEqual(picks(balancer, 2), [THREE[2], THREE[2]])
-    assert.deepEqual(state.logger.lines, [
+    assert.deepEqual(logLines(world.log), [
       'warn backend 10.0.0.1:80 becomes unhealthy: no connection within 1000 ms',
       'warn backend 10.0.0.2:80 becomes unhealthy: connection refused',
     ])
   })
 
-  test('checks at the frequency, so that a backend leaves and comes back within it', async () => {
-    const env = scriptedEnvironment()
-    const balancer = await LoadBalancer.tryFromIter(THREE.slice(0, 2), { env })
+  test('checks at the frequency, so that a backend leaves and comes back within it', async (t) => {
+    const world = testWorld(t)
+    const [first] = [world.upstream(THREE[0]!), world.upstream(THREE[1]!)]
+    const balancer = await LoadBalancer.tryFromIter(THREE.slice(0, 2), { env: world.env })
     balancer.setHealthCheck(new TcpHealthCheck())
     balancer.healthCheckFrequencyMs = 1_000
-    const { state, stop, done } = started(balancer)
-    await passTime(env, 500)
-    env.network.dialAnswers.set(THREE[0]!, 'refuse')
-    await passTime(env, 1_000)
+    const { state, stop } = started(world, balancer)
+    await world.advance(500)
+    first.down()
+    await world.advance(499)
+    assert.deepEqual(picks(balancer, 2), THREE.slice(0, 2))
+    await world.advance(1)
     assert.deepEqual(picks(balancer, 2), [THREE[1], THREE[1]])
-    env.network.dialAnswers.delete(THREE[0]!)
-    await passTime(env, 1_000)
+    first.up()
+    await world.advance(1_000)
     assert.deepEqual(picks(balancer, 2).sort(), THREE.slice(0, 2))
-    stop()
-    await done
+    assert.deepEqual([first.connections.length, first.open], [2, 0])
+    await stop()
     assert.equal(state.ready, 1)
-    // The deadline wheel wakes once more for the last check; after that nothing is left.
-    env.clock.advance(1_100)
-    assert.equal(env.clock.pending, 0)
+    assert.deepEqual(world.leftovers(), [])
   })
 
-  test('updates at its own frequency, while a check hangs', async () => {
-    const env = scriptedEnvironment()
-    env.network.names.set('api.test', ['10.0.0.1'])
-    const balancer = await LoadBalancer.tryFromIter(['api.test:80'], { env })
+  test('updates at its own frequency, while a check hangs', async (t) => {
+    const names = { 'api.test': ['10.0.0.1'] }
+    const world = testWorld(t, { names })
+    const upstream = world.upstream('10.0.0.1:80')
+    const balancer = await LoadBalancer.tryFromIter(['api.test:80'], { env: world.env })
     balancer.setHealthCheck(new TcpHealthCheck({ connectTimeoutMs: 5_000 }))
     balancer.updateFrequencyMs = 1_000
-    balancer.healthCheckFrequencyMs = 1_000
-    const { stop, done } = started(balancer)
-    await passTime(env, 50)
-    env.network.dialAnswers.set('10.0.0.1:80', 'hang')
-    env.network.names.set('api.test', ['10.0.0.2'])
-    await passTime(env, 1_500)
+    balancer.healthCheckFrequencyMs = 900
+    const { stop } = started(world, balancer)
+    await world.idle()
+    upstream.blackhole()
+    names['api.test'] = ['10.0.0.2']
+    await world.advance(1_000)
     assert.deepEqual(picks(balancer, 1), ['10.0.0.2:80'])
-    stop()
-    await done
+    await stop()
+    assert.equal(world.clock.nowMs(), 1_000)
   })
 
-  test('logs an update that failed and keeps the backends', async () => {
-    const env = scriptedEnvironment()
-    env.network.names.set('api.test', ['10.0.0.1'])
+  test('logs an update that failed and keeps the backends', async (t) => {
+    const names: Record<string, readonly string[]> = { 'api.test': ['10.0.0.1'] }
+    const world = testWorld(t, { names })
+    const { env } = world
     const balancer = await LoadBalancer.tryFromIter(['api.test:80'], { env, name: 'api' })
     balancer.updateFrequencyMs = 1_000
-    env.network.names.delete('api.test')
-    const { state, stop, done } = started(balancer)
-    await passTime(env, 1_000)
+    delete names['api.test']
+    const { state, stop } = started(world, balancer)
+    await world.advance(1_000)
     assert.equal(state.ready, 1)
     assert.deepEqual(picks(balancer, 1), ['10.0.0.1:80'])
     const line = 'error api: update failed, the backends stay: resolve api.test: no such name'
-    assert.deepEqual(state.logger.lines, [line, line])
-    stop()
-    await done
+    assert.deepEqual(logLines(world.log), [line, line])
+    await stop()
   })
 
-  test('ends promptly when it is stopped in the middle of a check, and is not ready then', async () => {
-    const env = scriptedEnvironment()
-    env.network.dialAnswers.set(THREE[0]!, 'hang')
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env })
+  test('ends promptly when it is stopped in the middle of a check, and is not ready then', async (t) => {
+    const world = testWorld(t)
+    world.upstream(THREE[0]!).blackhole()
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: world.env })
     balancer.setHealthCheck(new TcpHealthCheck())
     balancer.healthCheckFrequencyMs = 1_000
-    const { state, stop, done } = started(balancer)
-    await settle()
-    assert.equal(env.network.hanging, 1)
-    stop()
-    await done
-    await settle()
-    assert.deepEqual([state.ready, env.network.hanging, env.network.open.size], [0, 0, 0])
-    assert.deepEqual(state.logger.lines, [])
+    const { state, stop } = started(world, balancer)
+    await world.idle()
+    assert.ok(world.leftovers().includes('a dial of 10.0.0.1:80'))
+    await stop()
+    await world.idle()
+    assert.deepEqual([state.ready, world.clock.nowMs(), world.leftovers()], [0, 0, []])
+    assert.deepEqual(logLines(world.log), [])
     assert.ok(balancer.backends.ready(balancer.backends.list[0]!))
   })
 
-  test('refuses a frequency that is no integer above zero', async () => {
-    const balancer = await LoadBalancer.tryFromIter(THREE, { env: scriptedEnvironment() })
+  test('refuses a frequency that is no integer above zero', async (t) => {
+    const balancer = await LoadBalancer.tryFromIter(THREE, { env: testWorld(t).env })
     assert.throws(() => (balancer.healthCheckFrequencyMs = 0), hasCode('PGR_OPTION_INVALID'))
     assert.throws(() => (balancer.updateFrequencyMs = 0.5), hasCode('PGR_OPTION_INVALID'))
     balancer.healthCheckFrequencyMs = undefined

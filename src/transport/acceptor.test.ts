@@ -1,168 +1,151 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Counters } from '../observability/index.js'
-import { FakeConnection } from '../../test/helpers/fake-connection.js'
-import { RecordingLogger } from '../../test/helpers/recording-logger.js'
-import { scriptedEnvironment } from '../../test/helpers/scripted-network.js'
-import type { ScriptedEnvironment } from '../../test/helpers/scripted-network.js'
+import type { TestContext } from 'node:test'
+import { RecordingConnection } from '../../test/helpers/recording-connection.js'
+import { logLines, testWorld } from '../../test/helpers/test-world.js'
+import type { TestWorld } from '../testing/index.js'
+import { TestPeer } from '../testing/test-peer.js'
 import { Acceptor } from './acceptor.js'
 import type { AcceptorOptions } from './acceptor.js'
+import type { SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
-import type { ListenOptions } from './environment.js'
 
-const ADDRESS = { kind: 'ip', host: '127.0.0.1', port: 8080 } as const
+const ADDRESS: SocketAddress = { kind: 'ip', host: '10.0.0.254', port: 80 }
 
 describe('Acceptor', () => {
-  test('hands out connections and knows which are open', async () => {
-    const { acceptor, connect, given, counters } = await setup()
-    const [first, second] = [connect(), connect()]
-    assert.deepEqual(given, [first, second])
-    assert.equal(acceptor.connections.size, 2)
-    acceptor.released(first)
-    acceptor.released(first)
+  test('hands out connections and knows which are open', async (t) => {
+    const { acceptor, isTaken, given, world } = await setup(t)
+    assert.deepEqual([await isTaken(), await isTaken()], [true, true])
+    const [first, second] = given
+    assert.deepEqual([...acceptor.connections], [first, second])
+    acceptor.released(first!)
+    acceptor.released(first!)
     assert.deepEqual([...acceptor.connections], [second])
-    assert.equal(counters.get('downstreamConnectionsAccepted'), 2)
-    assert.equal(counters.get('downstreamConnectionsOpen'), 1)
+    assert.equal(world.counters.get('downstreamConnectionsAccepted'), 2)
+    assert.equal(world.counters.get('downstreamConnectionsOpen'), 1)
   })
 
-  test('refuses what is over the limit of the listener, until one goes', async () => {
-    const { acceptor, connect, given, counters } = await setup({ maxConnections: 2 })
-    const first = connect('10.0.0.1')
-    connect('10.0.0.2')
-    const refused = connect('10.0.0.3')
-    assert.equal(refused.destroyed, true)
+  test('refuses what is over the limit of the listener, until one goes', async (t) => {
+    const { acceptor, isTaken, given, world } = await setup(t, { maxConnections: 2 })
+    assert.deepEqual(
+      [await isTaken('10.1.0.1'), await isTaken('10.1.0.2'), await isTaken('10.1.0.3')],
+      [true, true, false],
+    )
     assert.equal(given.length, 2)
-    assert.equal(counters.get('downstreamConnectionsLimited'), 1)
-    acceptor.released(refused)
-    acceptor.released(first)
-    assert.equal(connect('10.0.0.3').destroyed, false)
+    assert.equal(world.counters.get('downstreamConnectionsLimited'), 1)
+    acceptor.released(given[0]!)
+    assert.equal(await isTaken('10.1.0.3'), true)
     assert.equal(acceptor.connections.size, 2)
   })
 
-  test('refuses what is over the limit of one client, and forgets clients', async () => {
-    const { acceptor, connect } = await setup({ maxConnectionsPerClient: 2 })
-    const kept = [connect('10.0.0.1'), connect('10.0.0.1'), connect('10.0.0.2')]
-    assert.equal(connect('10.0.0.1').destroyed, true)
+  test('refuses what is over the limit of one client, and forgets clients', async (t) => {
+    const { acceptor, isTaken, given } = await setup(t, { maxConnectionsPerClient: 2 })
+    const taken = []
+    for (const ip of ['10.1.0.1', '10.1.0.1', '10.1.0.2', '10.1.0.1']) taken.push(await isTaken(ip))
+    assert.deepEqual(taken, [true, true, true, false])
     assert.equal(acceptor.clients, 2)
-    acceptor.released(kept[0]!)
-    kept.push(connect('10.0.0.1'))
-    assert.equal(kept.at(-1)?.destroyed, false)
-    for (const connection of kept) acceptor.released(connection)
+    acceptor.released(given[0]!)
+    assert.equal(await isTaken('10.1.0.1'), true)
+    for (const connection of given) acceptor.released(connection)
     assert.deepEqual([acceptor.clients, acceptor.connections.size], [0, 0])
   })
 
-  test('clients over a unix socket are only counted together', async () => {
-    const { connect } = await setup({ maxConnections: 3, maxConnectionsPerClient: 1 })
-    const connections = [connect(''), connect(''), connect(''), connect('')]
-    assert.deepEqual(
-      connections.map((one) => one.destroyed),
-      [false, false, false, true],
-    )
-  })
-
-  test('has no limit with 0, and 10000 by default', async () => {
-    const [none, standard] = [await setup({ maxConnections: 0 }), await setup()]
-    for (let index = 0; index < 10_000; index++) {
-      none.connect()
-      standard.connect()
-    }
-    assert.equal(none.connect().destroyed, false)
-    assert.equal(standard.connect().destroyed, true)
-  })
-
-  test('logs a limit at most once per second', async () => {
-    const { connect, logger, env } = await setup({ maxConnections: 1 })
-    for (let index = 0; index < 10; index++) connect()
-    assert.deepEqual(logger.lines, ['warn connection limit reached'])
-    env.clock.advance(1_000)
-    connect()
-    assert.equal(logger.lines.length, 2)
-  })
-
-  test('counts a connection off when the one who gets it throws', async () => {
-    const env = listening()
-    const acceptor = new Acceptor({ address: ADDRESS, env })
-    await acceptor.listen(() => {
-      throw new Error('not now')
+  test('clients over a unix socket are only counted together', async (t) => {
+    const { isTaken } = await setup(t, {
+      address: { kind: 'unix', path: '/run/proxy.sock' },
+      maxConnections: 3,
+      maxConnectionsPerClient: 1,
     })
+    const taken = [await isTaken(), await isTaken(), await isTaken(), await isTaken()]
+    assert.deepEqual(taken, [true, true, true, false])
+  })
+
+  test('has no limit with 0, and 10000 by default', async (t) => {
+    const [none, standard] = [await setup(t, { maxConnections: 0 }), await setup(t)]
+    for (let index = 0; index < 10_000; index++) {
+      none.arrive(new RecordingConnection())
+      standard.arrive(new RecordingConnection())
+    }
+    const [welcome, refused] = [new RecordingConnection(), new RecordingConnection()]
+    none.arrive(welcome)
+    standard.arrive(refused)
+    assert.deepEqual([welcome.destroyed, refused.destroyed], [false, true])
+  })
+
+  test('logs a limit at most once per second', async (t) => {
+    const { isTaken, world } = await setup(t, { maxConnections: 1 })
+    for (let index = 0; index < 10; index++) await isTaken()
+    assert.deepEqual(logLines(world.log), ['warn connection limit reached'])
+    await world.advance(1_000)
+    await isTaken()
+    assert.equal(world.log.length, 2)
+  })
+
+  test('counts a connection off when the one who gets it throws', async (t) => {
+    const onConnection = (): never => {
+      throw new Error('not now')
+    }
+    const { acceptor, arrive, world } = await setup(t, {}, onConnection)
     assert.throws(() => {
-      env.connect(new FakeConnection())
+      arrive(new RecordingConnection())
     }, /not now/)
     assert.equal(acceptor.connections.size, 0)
+    assert.equal(world.counters.get('downstreamConnectionsOpen'), 0)
   })
 
-  test('passes the options of listening on and tells the real address', async () => {
-    const { acceptor, env } = await setup({ backlog: 7, unixMode: 0o600 })
-    assert.deepEqual(env.options, { backlog: 7, unixMode: 0o600 })
-    assert.deepEqual(acceptor.address, { ...ADDRESS, port: 4711 })
+  test('passes the options of listening on and tells the real address', async (t) => {
+    const world = testWorld(t)
+    const listen = t.mock.method(world.env.network, 'listen').mock
+    const address = { ...ADDRESS, port: 0 }
+    const acceptor = new Acceptor({ address, env: world.env, backlog: 7, unixMode: 0o600 })
+    await acceptor.listen(() => {})
+    assert.deepEqual(listen.calls[0]?.arguments[1], { backlog: 7, unixMode: 0o600 })
+    assert.deepEqual(acceptor.address, { ...ADDRESS, port: 50_000 })
     await acceptor.close()
-    assert.equal(env.closes, 1)
+    assert.deepEqual(world.network.listening, [])
   })
 
-  test('refuses limits that are no counts', () => {
+  test('refuses limits that are no counts', (t) => {
+    const { env } = testWorld(t)
     for (const limits of [{ maxConnections: -1 }, { maxConnectionsPerClient: 0.5 }]) {
-      const options = { address: ADDRESS, env: scriptedEnvironment(), ...limits }
+      const options = { address: ADDRESS, env, ...limits }
       assert.throws(() => new Acceptor(options), { code: 'PGR_OPTION_INVALID' })
     }
   })
 })
 
-interface ListeningEnvironment extends ScriptedEnvironment {
-  /** Lets a connection arrive. */
-  connect: (connection: Connection) => void
-  options: ListenOptions | null
-  closes: number
-}
-
-/** An environment in which one listener opens, on port 4711. */
-function listening(): ListeningEnvironment {
-  const env: ListeningEnvironment = {
-    ...scriptedEnvironment(),
-    connect: () => {
-      throw new Error('nobody listens')
-    },
-    options: null,
-    closes: 0,
-  }
-  const listen: ListeningEnvironment['network']['listen'] = (...parameters: unknown[]) => {
-    const [address, options, onConnection] = parameters as [
-      typeof ADDRESS,
-      ListenOptions,
-      ListeningEnvironment['connect'],
-    ]
-    env.options = options
-    env.connect = onConnection
-    const close = (): Promise<void> => {
-      env.closes++
-      return Promise.resolve()
-    }
-    return Promise.resolve({ address: { ...address, port: 4711 }, close })
-  }
-  env.network.listen = listen
-  return env
-}
-
 interface Setup {
+  readonly world: TestWorld
   readonly acceptor: Acceptor
-  readonly env: ListeningEnvironment
-  readonly counters: Counters
-  readonly logger: RecordingLogger
   /** What the owner was given. */
   readonly given: Connection[]
-  connect(ip?: string): FakeConnection
+  /** Has a client connect, and says whether it stays connected. */
+  readonly isTaken: (ip?: string) => Promise<boolean>
+  /** Has a connection arrive that leads nowhere, within the call. */
+  readonly arrive: (connection: Connection) => void
 }
 
-async function setup(options: Partial<AcceptorOptions> = {}): Promise<Setup> {
-  const env = listening()
-  const counters = new Counters()
-  const logger = new RecordingLogger()
-  const acceptor = new Acceptor({ address: ADDRESS, env, counters, logger, ...options })
+async function setup(
+  t: TestContext,
+  options: Partial<AcceptorOptions> = {},
+  onConnection?: (connection: Connection) => void,
+): Promise<Setup> {
   const given: Connection[] = []
-  await acceptor.listen((connection) => given.push(connection))
-  const connect = (ip?: string): FakeConnection => {
-    const connection = new FakeConnection(ip)
-    env.connect(connection)
-    return connection
+  const world = testWorld(t, {}, () => {
+    void acceptor.close()
+    for (const connection of given) connection.destroy()
+  })
+  const { env, counters, logger } = world
+  const listen = t.mock.method(env.network, 'listen').mock
+  const acceptor = new Acceptor({ address: ADDRESS, env, counters, logger, ...options })
+  await acceptor.listen(onConnection ?? ((connection) => given.push(connection)))
+  const isTaken = async (ip?: string): Promise<boolean> => {
+    const from = ip === undefined ? {} : { localAddress: ip }
+    const dialled = await world.run(world.network.dial(acceptor.address, from))
+    const client = new TestPeer(world, dialled)
+    await world.idle()
+    return !client.ended
   }
-  return { acceptor, env, counters, logger, given, connect }
+  const arrive = listen.calls[0]!.arguments[2]
+  return { world, acceptor, given, isTaken, arrive }
 }

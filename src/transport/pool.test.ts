@@ -3,9 +3,8 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { Counters } from '../observability/index.js'
 import { DeadlineWheel, ManualClock } from '../time/index.js'
-import { FakeConnection } from '../../test/helpers/fake-connection.js'
-import { RecordingLogger } from '../../test/helpers/recording-logger.js'
-import { settle } from '../../test/helpers/settle.js'
+import { RecordingConnection } from '../../test/helpers/recording-connection.js'
+import { WorldLogger, logText } from '../testing/log.js'
 import { ConnectionPool } from './pool.js'
 
 const IDLE_MS = 60_000
@@ -14,9 +13,9 @@ describe('ConnectionPool', () => {
   test('hands out the connection that was released last, per key', () => {
     const { pool } = setup()
     const [first, second, other] = [
-      new FakeConnection(),
-      new FakeConnection(),
-      new FakeConnection(),
+      new RecordingConnection(),
+      new RecordingConnection(),
+      new RecordingConnection(),
     ]
     pool.release('a', first, IDLE_MS)
     pool.release('a', second, IDLE_MS)
@@ -32,14 +31,14 @@ describe('ConnectionPool', () => {
 
   test('reads while a connection waits', () => {
     const { pool } = setup()
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     pool.release('a', connection, IDLE_MS)
-    assert.equal(connection.resumes, 1)
+    assert.equal(connection.reading, true)
   })
 
   test('a connection can come and go many times, under other keys too', () => {
     const { pool, clock } = setup()
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     for (let round = 0; round < 10; round++) {
       const key = round % 2 === 0 ? 'a' : 'b'
       pool.release(key, connection, IDLE_MS)
@@ -52,7 +51,7 @@ describe('ConnectionPool', () => {
 
   test('a second release of a waiting connection changes nothing', () => {
     const { pool } = setup()
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     pool.release('a', connection, IDLE_MS)
     pool.release('a', connection, IDLE_MS)
     assert.equal(pool.size, 1)
@@ -62,7 +61,7 @@ describe('ConnectionPool', () => {
 
   test('closes a connection that waited for too long', () => {
     const { pool, clock } = setup()
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     pool.release('a', connection, 1_000)
     clock.advance(999)
     assert.equal(connection.destroyed, false)
@@ -74,7 +73,7 @@ describe('ConnectionPool', () => {
 
   test('keeps nothing with an idle time of 0, nor with bytes pending', () => {
     const { pool } = setup()
-    const [unwanted, busy] = [new FakeConnection(), new FakeConnection()]
+    const [unwanted, busy] = [new RecordingConnection(), new RecordingConnection()]
     busy.pendingBytes = 1
     pool.release('a', unwanted, 0)
     pool.release('a', busy, IDLE_MS)
@@ -84,7 +83,7 @@ describe('ConnectionPool', () => {
   test('closes what was idle for longest when there are too many', () => {
     const { pool } = setup(2)
     const connections = ['a', 'b', 'c'].map((key) => {
-      const connection = new FakeConnection()
+      const connection = new RecordingConnection()
       pool.release(key, connection, IDLE_MS)
       return connection
     })
@@ -98,48 +97,47 @@ describe('ConnectionPool', () => {
 
   test('keeps nothing when the limit is 0', () => {
     const { pool } = setup(0)
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     pool.release('a', connection, IDLE_MS)
     assert.equal(connection.destroyed, true)
   })
 
   test('drops a connection whose peer speaks unasked, and says so', () => {
-    const { pool, counters, logger } = setup()
-    const connection = new FakeConnection()
+    const { pool, counters, log } = setup()
+    const connection = new RecordingConnection()
     pool.release('a', connection, IDLE_MS)
-    connection.handler.onData(Buffer.from('x'), 1)
+    connection.receive('x')
     assert.equal(connection.destroyed, true)
     assert.equal(pool.take('a'), undefined)
     assert.equal(counters.get('upstreamUnexpectedData'), 1)
-    assert.deepEqual(logger.lines, ['warn upstream spoke on an idle connection'])
+    assert.deepEqual(log, ['warn upstream spoke on an idle connection peer=10.0.0.1:80 key=a'])
   })
 
-  test('drops a connection whose peer ends or closes, in silence', async () => {
-    const { pool, counters, logger } = setup()
+  test('drops a connection whose peer ends or closes, in silence', () => {
+    const { pool, counters, log } = setup()
     const [ended, closed, middle] = [
-      new FakeConnection(),
-      new FakeConnection(),
-      new FakeConnection(),
+      new RecordingConnection(),
+      new RecordingConnection(),
+      new RecordingConnection(),
     ]
     for (const connection of [ended, middle, closed]) pool.release('a', connection, IDLE_MS)
     ended.handler.onEnd()
-    closed.destroy()
-    await settle()
+    closed.close()
     assert.equal(ended.destroyed, true)
     assert.equal(pool.size, 1)
     assert.equal(pool.take('a'), middle)
     assert.equal(counters.get('upstreamUnexpectedData'), 0)
-    assert.deepEqual(logger.lines, [])
+    assert.deepEqual(log, [])
   })
 
   test('never hands out a connection that is destroyed already', () => {
     const { pool } = setup()
-    const [good, dead] = [new FakeConnection(), new FakeConnection()]
+    const [good, dead] = [new RecordingConnection(), new RecordingConnection()]
     pool.release('a', good, IDLE_MS)
     pool.release('a', dead, IDLE_MS)
     dead.destroyed = true
     assert.equal(pool.take('a'), good)
-    const gone = new FakeConnection()
+    const gone = new RecordingConnection()
     gone.destroyed = true
     pool.release('a', gone, IDLE_MS)
     assert.equal(pool.size, 0)
@@ -147,7 +145,7 @@ describe('ConnectionPool', () => {
 
   test('closeAll closes what waits and what comes back later', () => {
     const { pool } = setup()
-    const [waiting, used] = [new FakeConnection(), new FakeConnection()]
+    const [waiting, used] = [new RecordingConnection(), new RecordingConnection()]
     pool.release('a', used, IDLE_MS)
     pool.take('a')
     pool.release('a', waiting, IDLE_MS)
@@ -158,7 +156,7 @@ describe('ConnectionPool', () => {
 
   test('holds no timer for connections that are in use', () => {
     const { pool, clock } = setup()
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     pool.release('a', connection, IDLE_MS)
     pool.take('a')
     clock.advance(2_000_000)
@@ -167,7 +165,7 @@ describe('ConnectionPool', () => {
 
   test('two pools do not mix up a connection that moves from one to the other', () => {
     const [one, two] = [setup(), setup()]
-    const connection = new FakeConnection()
+    const connection = new RecordingConnection()
     one.pool.release('a', connection, IDLE_MS)
     one.pool.take('a')
     two.pool.release('a', connection, IDLE_MS)
@@ -191,11 +189,11 @@ describe('ConnectionPool', () => {
   test('forgets the keys of peers that are gone', () => {
     const { pool } = setup()
     for (let index = 0; index < 1_000; index++) {
-      const connection = new FakeConnection()
+      const connection = new RecordingConnection()
       pool.release(`peer ${index}`, connection, IDLE_MS)
       assert.equal(pool.take(`peer ${index}`), connection)
     }
-    const back = new FakeConnection()
+    const back = new RecordingConnection()
     pool.release('peer 0', back, IDLE_MS)
     assert.equal(pool.take('peer 0'), back)
     assert.equal(pool.size, 0)
@@ -207,11 +205,11 @@ class Model {
   readonly #maxIdle = 4
   readonly #clock = new ManualClock()
   readonly #pool = setup(this.#maxIdle, this.#clock).pool
-  #idle: { key: string; connection: FakeConnection; untilMs: number }[] = []
+  #idle: { key: string; connection: RecordingConnection; untilMs: number }[] = []
 
   run(action: string, key: string, which: number): void {
     if (action === 'release') {
-      const connection = new FakeConnection()
+      const connection = new RecordingConnection()
       this.#pool.release(key, connection, 1_000)
       this.#idle.push({ key, connection, untilMs: this.#clock.nowMs() + 1_000 })
       if (this.#idle.length > this.#maxIdle) {
@@ -237,13 +235,18 @@ interface Setup {
   readonly pool: ConnectionPool
   readonly clock: ManualClock
   readonly counters: Counters
-  readonly logger: RecordingLogger
+  /** The lines that were logged. */
+  readonly log: string[]
 }
 
 function setup(maxIdleConnections: number = 128, clock: ManualClock = new ManualClock()): Setup {
   const counters = new Counters()
-  const logger = new RecordingLogger()
+  const log: string[] = []
+  const logger = new WorldLogger(
+    () => clock.nowMs(),
+    (record) => log.push(logText(record)),
+  )
   const deadlines = new DeadlineWheel(clock)
   const pool = new ConnectionPool({ deadlines, maxIdleConnections, counters, logger })
-  return { pool, clock, counters, logger }
+  return { pool, clock, counters, log }
 }

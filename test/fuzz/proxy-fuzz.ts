@@ -200,7 +200,6 @@ class ProxyFuzz {
   }
 
   #measure(): void {
-    this.#proxy.logger.lines.length = 0
     this.#honest.requests.length = 0
     const { rss } = process.memoryUsage()
     const elapsedMs = performance.now() - (this.#until - this.#seconds * 1_000)

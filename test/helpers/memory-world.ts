@@ -1,9 +1,9 @@
 /** A memory network whose clock the test moves, and a record of what happened on it. */
 import assert from 'node:assert/strict'
 import { ManualClock } from '../../src/time/index.js'
+import { eventTurn } from '../../src/time/internal.js'
 import { MemoryNetwork } from '../../src/transport/internal.js'
 import type { MemoryConnection, MemoryNetworkOptions } from '../../src/transport/internal.js'
-import { settle } from './settle.js'
 
 /** Where {@link MemoryTestWorld.connect} listens. */
 export const LISTENING = { kind: 'ip', host: '10.0.0.1', port: 80 } as const
@@ -59,7 +59,7 @@ export class MemoryTestWorld {
   /** Lets time pass. */
   async advance(ms: number): Promise<void> {
     const endMs = this.clock.nowMs() + ms
-    do await settle()
+    do await eventTurn()
     while (this.clock.runNext(endMs))
     this.clock.advanceTo(endMs)
   }
@@ -67,7 +67,7 @@ export class MemoryTestWorld {
   /** Lets time pass until `promise` is settled. */
   async run<T>(promise: Promise<T>): Promise<T> {
     const watch = watched(promise)
-    do await settle()
+    do await eventTurn()
     while (!watch.settled && this.clock.runNext(Infinity))
     assert.ok(watch.settled, 'it waits for what never happens')
     return promise

@@ -1,11 +1,10 @@
 /** Starts a proxy in this process that sends everything to one plain peer. */
-import { Counters } from '../../src/observability/index.js'
+import { Counters, SILENT_LOGGER } from '../../src/observability/index.js'
 import { httpProxyService } from '../../src/proxy/index.js'
 import type { HttpProxyServiceOptions, ProxyHttp } from '../../src/proxy/index.js'
 import { ServerConf } from '../../src/server/index.js'
-import { HttpPeer, REAL_ENVIRONMENT } from '../../src/transport/index.js'
+import { HttpPeer, NodeNetwork, REAL_ENVIRONMENT } from '../../src/transport/index.js'
 import type { PeerOptions } from '../../src/transport/index.js'
-import { RecordingLogger } from './recording-logger.js'
 
 /** What the proxy is made of, apart from its peer. */
 export interface StartProxyOptions extends HttpProxyServiceOptions {
@@ -13,13 +12,14 @@ export interface StartProxyOptions extends HttpProxyServiceOptions {
   readonly peer?: PeerOptions
   /** Hooks besides `upstreamPeer`. */
   readonly hooks?: Partial<ProxyHttp<void>>
+  /** Whether TCP goes past `net.Socket` where this Node allows it. Default: true. */
+  readonly usesHandles?: boolean
 }
 
 /** A proxy that listens. */
 export interface RunningProxy {
   readonly port: number
   readonly counters: Counters
-  readonly logger: RecordingLogger
   /** Drops all connections and stops listening. */
   destroy(): void
 }
@@ -27,7 +27,7 @@ export interface RunningProxy {
 /** Starts a proxy on a free port of 127.0.0.1, in front of 127.0.0.1:`backendPort`. */
 export async function startProxy(
   backendPort: number,
-  { peer = {}, hooks = {}, ...options }: StartProxyOptions = {},
+  { peer = {}, hooks = {}, usesHandles = true, ...options }: StartProxyOptions = {},
 ): Promise<RunningProxy> {
   const configuration = new ServerConf()
   const proxy: ProxyHttp<void> = {
@@ -37,12 +37,13 @@ export async function startProxy(
   }
   const service = httpProxyService(configuration, proxy, options)
   service.addTcp('127.0.0.1:0')
-  const [counters, logger] = [new Counters(), new RecordingLogger()]
-  await service.start({ env: REAL_ENVIRONMENT, configuration, logger, counters })
+  const counters = new Counters()
+  const { clock } = REAL_ENVIRONMENT
+  const env = { ...REAL_ENVIRONMENT, network: new NodeNetwork({ clock, usesHandles }) }
+  await service.start({ env, configuration, logger: SILENT_LOGGER, counters })
   return {
     port: Number(/:(\d+)$/.exec(service.addresses[0]!)![1]),
     counters,
-    logger,
     destroy: () => {
       service.destroy()
     },

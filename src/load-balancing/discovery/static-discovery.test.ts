@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { scriptedEnvironment } from '../../../test/helpers/scripted-network.js'
+import { testWorld } from '../../../test/helpers/test-world.js'
 import { ProxyError } from '../../error/index.js'
 import { Backend } from '../backend.js'
 import { StaticDiscovery } from './static-discovery.js'
@@ -10,8 +10,9 @@ function hasCode(code: string, text: RegExp): (error: unknown) => boolean {
 }
 
 describe('StaticDiscovery', () => {
-  test('finds addresses, backends and addresses with a weight', async () => {
-    const env = scriptedEnvironment()
+  test('finds addresses, backends and addresses with a weight', async (t) => {
+    const { env } = testWorld(t)
+    const resolve = t.mock.method(env.network, 'resolve').mock
     const backend = new Backend('10.0.0.2:80')
     const list = ['10.0.0.1:80', backend, { address: '10.0.0.3:80', weight: 3 }]
     const { backends } = await new StaticDiscovery(list, { env }).discover()
@@ -21,12 +22,12 @@ describe('StaticDiscovery', () => {
       ['10.0.0.1:80 1', '10.0.0.2:80 1', '10.0.0.3:80 3'],
     )
     assert.equal(found[1], backend)
-    assert.deepEqual(env.network.resolved, [])
+    assert.equal(resolve.callCount(), 0)
   })
 
-  test('finds every address of a name, and looks again at every discovery', async () => {
-    const env = scriptedEnvironment()
-    env.network.names.set('api.test', ['10.0.0.1', '::1'])
+  test('finds every address of a name, and looks again at every discovery', async (t) => {
+    const names = { 'api.test': ['10.0.0.1', '::1'] }
+    const { env } = testWorld(t, { names })
     const list = [{ address: 'api.test:80', weight: 2, ext: { zone: 'a' } }]
     const discovery = new StaticDiscovery(list, { env })
     const first = [...(await discovery.discover()).backends]
@@ -37,7 +38,7 @@ describe('StaticDiscovery', () => {
         ['[::1]:80 2', { zone: 'a' }],
       ],
     )
-    env.network.names.set('api.test', ['10.0.0.9'])
+    names['api.test'] = ['10.0.0.9']
     const second = [...(await discovery.discover()).backends]
     assert.deepEqual(
       second.map(({ address }) => address),
@@ -45,9 +46,8 @@ describe('StaticDiscovery', () => {
     )
   })
 
-  test('says which name cannot be resolved', async () => {
-    const env = scriptedEnvironment()
-    env.network.names.set('empty.test', [])
+  test('says which name cannot be resolved', async (t) => {
+    const { env } = testWorld(t, { names: { 'empty.test': [] } })
     const missing = new StaticDiscovery(['10.0.0.1:80', 'missing.test:80'], { env })
     await assert.rejects(missing.discover(), hasCode('PGR_RESOLVE_FAILED', /missing\.test/))
     const empty = new StaticDiscovery(['empty.test:80'], { env })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { FakeConnection } from '../../../test/helpers/fake-connection.js'
+import { RecordingConnection } from '../../../test/helpers/recording-connection.js'
 import { LISTENING, MemoryTestWorld } from '../../../test/helpers/memory-world.js'
 import type { MemoryEnds } from '../../../test/helpers/memory-world.js'
 import { Recorder } from '../../../test/helpers/recorder.js'
@@ -181,11 +181,11 @@ describe('modelled TLS', () => {
   test('a connection that was not dialled for TLS, or is another’s, is refused and closed', async () => {
     const world = new MemoryTestWorld()
     const { dialled } = await world.connect()
-    for (const connection of [dialled, new FakeConnection()]) {
+    for (const connection of [dialled, new RecordingConnection()]) {
       await assert.rejects(world.network.startTls(connection, CLIENT), { code: 'PGR_INTERNAL' })
       assert.equal(connection.destroyed, true)
     }
-    assert.equal(world.network.acceptedTls(new FakeConnection()), undefined)
+    assert.equal(world.network.acceptedTls(new RecordingConnection()), undefined)
   })
 
   test('a client that speaks without a handshake is reset', async () => {

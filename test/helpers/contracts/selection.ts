@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { Backend, HealthTable, Position } from '../../../src/load-balancing/index.js'
 import type { BackendSelection, BackendSelector } from '../../../src/load-balancing/index.js'
-import { scriptedEnvironment } from '../scripted-network.js'
+import { SeededRandom } from '../../../src/testing/index.js'
 
 /** A selector with the table that decides who is ready. */
 export interface SelectorUnderTest {
@@ -20,7 +20,7 @@ export function selectorFor(
 ): SelectorUnderTest {
   const backends = weights.map((weight, index) => new Backend(`10.0.0.1:${index + 1}`, { weight }))
   const health = new HealthTable(backends.length)
-  const { random } = scriptedEnvironment()
+  const random = new SeededRandom(1)
   const position = new Position()
   return {
     backends,

@@ -1,81 +1,82 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { httpProxyService } from '../../../src/proxy/index.js'
-import type { ProxyHttp, Session } from '../../../src/proxy/index.js'
-import { ServerConf } from '../../../src/server/index.js'
-import { HttpPeer } from '../../../src/transport/index.js'
-import type { RequestHeader, ResponseHeader } from '../../../src/http/index.js'
-import { ProxyUnderTest } from '../../helpers/proxy-under-test.js'
-import { fieldOf } from '../../helpers/raw-message.js'
-import { ASYNC_HOOKS, HOOK_NAMES, recordedHooks } from '../../helpers/recorded-hooks.js'
-import type { HookActions, HookName, Timing } from '../../helpers/recorded-hooks.js'
+import type { RequestHeader, ResponseHeader } from '../../src/http/index.js'
+import { httpProxyService } from '../../src/proxy/index.js'
+import type { ProxyHttp, Session } from '../../src/proxy/index.js'
+import { ServerConf } from '../../src/server/index.js'
+import { reply } from '../../src/testing/index.js'
+import type { TestRequest } from '../../src/testing/index.js'
+import { HttpPeer } from '../../src/transport/index.js'
+import { ASYNC_HOOKS, HOOK_NAMES, allHooks } from '../helpers/all-hooks.js'
+import type { HookActions, HookName, Timing } from '../helpers/all-hooks.js'
+import { testProxy } from '../helpers/test-world.js'
+import type { ProxyInWorld } from '../helpers/test-world.js'
 
-const OK = 'HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok'
-const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
-const PUT = 'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc'
+const OK = reply(200, 'ok')
+const PUT: TestRequest = { method: 'PUT', body: 'abc' }
+const TIMINGS: readonly Timing[] = ['sync', 'microtask', 'later']
 
-interface Recorded {
-  readonly proxy: ProxyUnderTest
-  readonly calls: string[]
-}
-
-async function recorded(
+/** A proxy with all hooks. */
+function hooked(
   t: TestContext,
   actions: HookActions = {},
   timing?: (name: HookName) => Timing,
-): Promise<Recorded> {
-  const calls: string[] = []
-  const peer = (): HttpPeer => proxy.peer()
-  const hooks = recordedHooks(calls, peer, actions, timing)
-  const proxy = await ProxyUnderTest.start(t, { hooks })
-  return { proxy, calls }
+): Promise<ProxyInWorld> {
+  return testProxy(t, { hooks: (world) => allHooks(world, actions, timing) })
 }
 
-const TIMINGS: readonly Timing[] = ['sync', 'microtask', 'turn']
+/** The calls for a request that is over but for what its hooks still do: names, with their facts. */
+async function callsOf(
+  { world, proxy }: Pick<ProxyInWorld, 'world' | 'proxy'>,
+  index = 0,
+): Promise<string[]> {
+  await world.advance(10)
+  const calls = proxy.sessions[index]?.calls ?? []
+  return calls.map(({ name, detail }) => (detail === undefined ? name : `${name} ${detail}`))
+}
 
 describe('the hooks run in their order', () => {
   for (const timing of TIMINGS) {
     test(`for a request with a body (${timing})`, async (t) => {
-      const { proxy, calls } = await recorded(t, {}, () => timing)
-      proxy.upstream.answer(OK)
+      const { world, proxy, upstream } = await hooked(t, {}, () => timing)
+      upstream.answer(OK)
       const client = await proxy.client()
-      client.send(PUT)
-      assert.equal((await client.response()).body, 'ok')
-      await proxy.untilLogged(1)
-      assert.deepEqual(calls, [
+      const { text, tookMs } = await client.request(PUT)
+      assert.equal(text, 'ok')
+      // Nine hooks one after another, for the upstream answers while the end of the body is filtered.
+      assert.equal(tookMs, timing === 'later' ? 9 : 0)
+      assert.deepEqual(await callsOf({ world, proxy }), [
         'newCtx',
         'earlyRequestFilter',
         'requestFilter',
         'upstreamPeer',
         'connectedToUpstream new',
         'upstreamRequestFilter',
-        'requestBodyFilter abc',
+        'requestBodyFilter 3 bytes',
         'requestBodyFilter end',
         'upstreamResponseFilter 200',
         'responseFilter 200',
-        'responseBodyFilter ok',
+        'responseBodyFilter 2 bytes',
         'responseBodyFilter end',
-        'logging ok',
+        'logging',
       ])
     })
 
     test(`for interim responses and an answer without a body (${timing})`, async (t) => {
-      const { proxy, calls } = await recorded(t, {}, () => timing)
-      proxy.upstream.answer('HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n')
+      const { world, proxy, upstream } = await hooked(t, {}, () => timing)
+      upstream.answer(reply.interim(103).followedBy(reply(204)))
       const client = await proxy.client()
-      client.send(GET)
-      assert.equal((await client.response()).status, 103)
-      assert.equal((await client.response()).status, 204)
-      await proxy.untilLogged(1)
-      assert.deepEqual(calls.slice(6), [
+      const { status, interim } = await client.get('/')
+      assert.deepEqual([interim.map((response) => response.status), status], [[103], 204])
+      assert.deepEqual((await callsOf({ world, proxy })).slice(6), [
         'requestBodyFilter end',
         'upstreamResponseFilter 103',
         'responseFilter 103',
         'upstreamResponseFilter 204',
         'responseFilter 204',
         'responseBodyFilter end',
-        'logging ok',
+        'logging',
       ])
     })
 
@@ -84,111 +85,98 @@ describe('the hooks run in their order', () => {
         session.respond(200, { body: 'mine', headers: { 'X-Own': '1' } })
         return 'responded'
       }
-      const { proxy, calls } = await recorded(t, { requestFilter }, () => timing)
+      const { world, proxy } = await hooked(t, { requestFilter }, () => timing)
       const client = await proxy.client()
-      client.send(GET + GET)
-      for (let n = 0; n < 2; n++) {
-        const answer = await client.response()
-        assert.deepEqual([answer.body, fieldOf(answer, 'X-Own')], ['mine', '1'])
-        assert.ok(fieldOf(answer, 'Date') !== undefined)
+      const exchanges = await Promise.all([client.get('/'), client.get('/')])
+      for (const [index, { text, headers }] of exchanges.entries()) {
+        assert.deepEqual([text, headers.get('X-Own')], ['mine', '1'])
+        assert.ok(headers.has('Date'))
+        const expected = ['newCtx', 'earlyRequestFilter', 'requestFilter', 'logging']
+        assert.deepEqual(await callsOf({ world, proxy }, index), expected)
       }
-      await proxy.untilLogged(2)
-      const each = ['newCtx', 'earlyRequestFilter', 'requestFilter', 'logging ok']
-      assert.deepEqual(calls, [...each, ...each])
     })
 
     test(`for a connect that fails (${timing})`, async (t) => {
-      const { proxy, calls } = await recorded(t, {}, () => timing)
-      await proxy.upstream.close()
-      const client = await proxy.client()
-      client.send(GET)
-      assert.equal((await client.response()).status, 502)
-      await proxy.untilLogged(1)
-      assert.deepEqual(calls, [
+      const { world, proxy, upstream } = await hooked(t, {}, () => timing)
+      upstream.down()
+      assert.equal((await proxy.get('/')).status, 502)
+      assert.deepEqual(await callsOf({ world, proxy }), [
         'newCtx',
         'earlyRequestFilter',
         'requestFilter',
         'upstreamPeer',
-        'failToConnect',
-        'suppressErrorLog',
+        'failToConnect PGR_CONNECT_REFUSED',
+        'suppressErrorLog PGR_CONNECT_REFUSED',
         'requestSummary',
-        'failToProxy',
+        'failToProxy PGR_CONNECT_REFUSED',
         'logging PGR_CONNECT_REFUSED',
       ])
     })
 
     test(`for a retry on a reused connection (${timing})`, async (t) => {
-      const { proxy, calls } = await recorded(t, {}, () => timing)
+      const { world, proxy, upstream } = await hooked(t, {}, () => timing)
+      upstream.answerNext(OK, reply.close(), OK)
       const client = await proxy.client()
-      client.send(GET)
-      const origin = await proxy.upstream.next()
-      await origin.request()
-      origin.send(OK)
-      await client.response()
-      await proxy.untilLogged(1)
-      calls.length = 0
-      client.send(PUT)
-      await origin.request()
-      origin.end()
-      const second = await proxy.upstream.next()
-      await second.request()
-      second.send(OK)
-      await client.response()
-      await proxy.untilLogged(2)
-      const attempt = ['upstreamRequestFilter', 'requestBodyFilter abc', 'requestBodyFilter end']
-      assert.deepEqual(calls, [
+      await client.get('/')
+      await world.advance(10)
+      assert.equal((await client.request(PUT)).status, 200)
+      const attempt = [
+        'upstreamRequestFilter',
+        'requestBodyFilter 3 bytes',
+        'requestBodyFilter end',
+      ]
+      assert.deepEqual(await callsOf({ world, proxy }, 1), [
         'newCtx',
         'earlyRequestFilter',
         'requestFilter',
         'upstreamPeer',
         'connectedToUpstream reused',
         ...attempt,
-        'errorWhileProxy',
+        'errorWhileProxy PGR_UPSTREAM_CLOSED',
         'upstreamPeer',
         'connectedToUpstream new',
         ...attempt,
         'upstreamResponseFilter 200',
         'responseFilter 200',
-        'responseBodyFilter ok',
+        'responseBodyFilter 2 bytes',
         'responseBodyFilter end',
-        'logging ok',
+        'logging',
       ])
     })
 
     test(`for a client that leaves (${timing})`, async (t) => {
-      const { proxy, calls } = await recorded(t, {}, () => timing)
+      const { world, proxy, upstream } = await hooked(t, {}, () => timing)
+      upstream.answer(reply.never())
       const client = await proxy.client()
-      client.send(GET)
-      const origin = await proxy.upstream.next()
-      await origin.request()
-      client.end()
-      await origin.untilEnded()
-      await proxy.untilLogged(1)
-      assert.deepEqual(calls.slice(6), [
+      client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+      await world.until(() => upstream.requests.length === 1, 'the request', 10)
+      client.peer.end()
+      assert.deepEqual((await callsOf({ world, proxy })).slice(6), [
         'requestBodyFilter end',
-        'errorWhileProxy',
-        'suppressErrorLog',
+        'errorWhileProxy PGR_DOWNSTREAM_CLOSED',
+        'suppressErrorLog PGR_DOWNSTREAM_CLOSED',
         'requestSummary',
         'logging PGR_DOWNSTREAM_CLOSED',
       ])
+      assert.equal(upstream.open, 0)
     })
 
     test(`and change what passes in the same way (${timing})`, async (t) => {
-      const { proxy } = await recorded(t, CHANGES, () => timing)
-      const client = await proxy.client()
+      const { proxy, upstream } = await hooked(t, CHANGES, () => timing)
+      const { peer: client } = await proxy.client()
       client.send('POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nab')
-      const origin = await proxy.upstream.next()
-      await origin.untilText('AB')
+      const origin = await upstream.next(10)
+      await origin.untilText('AB', 10)
       client.send('cdef')
-      const request = await origin.request()
+      const request = await origin.request(10)
       assert.equal(request.startLine, 'POST /y HTTP/1.1')
-      assert.equal(request.body, 'ABCDEF!')
+      assert.equal(request.text, 'ABCDEF!')
       assert.deepEqual(request.lines, ['Host: b', 'X-Early: 1', 'Transfer-Encoding: chunked'])
       origin.send('HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 6\r\n\r\nab')
-      await client.untilText('ab')
+      await client.untilText('ab', 10)
       origin.send('cdef')
-      const answer = await client.response()
-      assert.equal(answer.body, '<ab><cdef>.')
+      const answer = await client.response('POST', 10)
+      assert.equal(answer.text, '<ab><cdef>.')
       assert.deepEqual(answer.lines, [
         'Date: x',
         'X-Up: 1',
@@ -200,30 +188,29 @@ describe('the hooks run in their order', () => {
   }
 
   for (const slow of ASYNC_HOOKS) {
-    test(`with the same bytes when only ${slow} takes a turn`, async (t) => {
-      const { proxy } = await recorded(t, {}, (name) => (name === slow ? 'turn' : 'sync'))
-      proxy.upstream.answer(
-        (request) => `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n${request.body}`,
-      )
+    test(`with the same bytes when only ${slow} takes its time`, async (t) => {
+      const { proxy, upstream } = await hooked(t, {}, (name) => (name === slow ? 'later' : 'sync'))
+      // Later than the filter of the end, or it would be an early answer, which costs the connection.
+      upstream.answer((request) => reply(200, request.body).after(2))
       const client = await proxy.client()
-      client.send(PUT + PUT)
-      for (let n = 0; n < 2; n++) assert.equal((await client.response()).body, 'abc')
-      await proxy.untilLogged(2)
-      assert.equal(proxy.upstream.peers.length, 1)
+      const exchanges = await Promise.all([client.request(PUT), client.request(PUT)])
+      assert.deepEqual(
+        exchanges.map(({ text }) => text),
+        ['abc', 'abc'],
+      )
+      assert.equal(upstream.connections.length, 1)
     })
   }
 
   test('and the body passes whole through asynchronous filters, piece by piece', async (t) => {
-    const { proxy } = await recorded(t, {}, (name) => (name.includes('Body') ? 'turn' : 'sync'))
-    const body = Buffer.alloc(3_000_000, 'pingora').toString('latin1')
-    proxy.upstream.answer(
-      (request) =>
-        `HTTP/1.1 200 OK\r\nContent-Length: ${request.body.length}\r\n\r\n${request.body}`,
-    )
-    const client = await proxy.client()
-    client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
-    await client.until(() => client.bytes > body.length, 'the whole body')
-    assert.ok((await client.response()).body === body)
+    const later = (name: HookName): Timing => (name.includes('Body') ? 'later' : 'sync')
+    const { proxy, upstream } = await hooked(t, {}, later)
+    upstream.answer((request) => reply(200, request.body))
+    const body = Buffer.alloc(3_000_000, 'pingora')
+    const exchange = await proxy.request({ method: 'POST', body })
+    assert.ok(exchange.body.equals(body))
+    const pieces = exchange.hooks.filter(({ name }) => name === 'requestBodyFilter')
+    assert.ok(pieces.length > 40)
   })
 })
 
@@ -255,7 +242,7 @@ const CHANGES: HookActions = {
 describe('a body filter', () => {
   test('may drop pieces, and keep what it likes for the end', async (t) => {
     const pieces: Buffer[] = []
-    const { proxy } = await recorded(t, {
+    const { proxy, upstream } = await hooked(t, {
       responseFilter: (_session: Session, response: ResponseHeader) => {
         response.removeHeader('Content-Length')
       },
@@ -265,10 +252,9 @@ describe('a body filter', () => {
         return null
       },
     })
-    proxy.upstream.answer(OK)
-    const client = await proxy.client()
-    client.send(GET)
-    assert.equal((await client.response()).body, 'ok')
+    upstream.answer(OK)
+    assert.equal((await proxy.get('/')).text, 'ok')
+    assert.deepEqual(pieces.map(String), ['ok'])
   })
 
   const lengths: readonly [string, (body: Buffer | undefined) => Buffer | null | undefined][] = [
@@ -281,29 +267,27 @@ describe('a body filter', () => {
       test(`that makes a response body ${how} than its length never ends cleanly (${timing})`, async (t) => {
         const responseBodyFilter = (_session: Session, body: Buffer | undefined): unknown =>
           change(body)
-        const { proxy } = await recorded(t, { responseBodyFilter }, () => timing)
-        proxy.upstream.answer(OK)
+        const { proxy, upstream } = await hooked(t, { responseBodyFilter }, () => timing)
+        upstream.answer(OK)
         const client = await proxy.client()
-        client.send(GET)
-        await client.untilEnded()
+        const exchange = await client.get('/')
         // Only one that is longer can have been taken for whole, and nothing follows it.
-        assert.ok(client.text === '' || OK.startsWith(client.text))
-        if (how === 'shorter') assert.ok(!client.text.endsWith('ok'))
-        await proxy.untilLogged(1)
-        assert.equal(proxy.logged[0]?.error?.code, 'PGR_BODY_LENGTH_MISMATCH')
-        await proxy.upstream.peers[0]!.untilEnded()
+        assert.ok('ok'.startsWith(exchange.text))
+        if (how === 'shorter') assert.deepEqual([exchange.complete, exchange.text], [false, ''])
+        await client.peer.untilEnded(10)
+        assert.equal(client.peer.bytes, exchange.raw.length)
+        assert.equal(proxy.sessions[0]?.error?.code, 'PGR_BODY_LENGTH_MISMATCH')
+        assert.equal(upstream.open, 0)
       })
 
       test(`that makes a request body ${how} than its length is a 500 (${timing})`, async (t) => {
         const requestBodyFilter = (_session: Session, body: Buffer | undefined): unknown =>
           change(body)
-        const { proxy } = await recorded(t, { requestBodyFilter }, () => timing)
-        const client = await proxy.client()
-        client.send(PUT)
-        assert.equal((await client.response()).status, 500)
-        const origin = await proxy.upstream.next()
-        await origin.untilEnded()
-        assert.equal(proxy.logged[0]?.error?.code, 'PGR_BODY_LENGTH_MISMATCH')
+        const { proxy, upstream } = await hooked(t, { requestBodyFilter }, () => timing)
+        const { status, error } = await proxy.request(PUT)
+        assert.deepEqual([status, error?.code], [500, 'PGR_BODY_LENGTH_MISMATCH'])
+        const ended = upstream.connections.map((origin) => origin.ended)
+        assert.deepEqual(ended, [true])
       })
     }
   }

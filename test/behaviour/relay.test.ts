@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { Session } from '../../../src/proxy/index.js'
-import { ProxyUnderTest } from '../../helpers/proxy-under-test.js'
+import { reply } from '../../src/testing/index.js'
+import type { LinkOptions, TestPeer } from '../../src/testing/index.js'
+import { UPSTREAM, testProxy } from '../helpers/test-world.js'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: x\r\n\r\nok'
 
 /** What goes up and comes down, byte for byte; `date` stands for a Date that the proxy adds. */
-interface Exchange {
+interface Passage {
   readonly name: string
   readonly sends: string
   readonly upstreamGets: string
@@ -19,11 +20,11 @@ interface Exchange {
   readonly closes?: boolean
 }
 
-/** Of the manual clock: 2026-01-01. */
+/** Where the clock of a world begins. */
 const DATE = 'Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n'
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-const EXCHANGES: readonly Exchange[] = [
+const PASSAGES: readonly Passage[] = [
   {
     name: 'a GET',
     sends: 'GET /x?y=1 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: raw\r\n\r\n',
@@ -122,7 +123,7 @@ const EXCHANGES: readonly Exchange[] = [
   {
     name: 'an HTTP/1.0 request without Host, which gets the address of the peer, and is closed',
     sends: 'GET / HTTP/1.0\r\n\r\n',
-    upstreamGets: 'GET / HTTP/1.1\r\nHost: PEER\r\n\r\n',
+    upstreamGets: `GET / HTTP/1.1\r\nHost: ${UPSTREAM}\r\n\r\n`,
     upstreamSends: OK,
     clientGets: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: x\r\nConnection: close\r\n\r\nok',
     closes: true,
@@ -213,39 +214,61 @@ const EXCHANGES: readonly Exchange[] = [
   },
 ]
 
-for (const usesHandles of [true, false]) {
-  describe(`the relay, on ${usesHandles ? 'TCP handles' : 'sockets'}, passes on`, () => {
-    for (const exchange of EXCHANGES) {
-      test(exchange.name, (t) => passesOn(t, exchange, usesHandles))
+describe('the relay passes on', () => {
+  for (const passage of PASSAGES) {
+    test(passage.name, async (t) => {
+      const { client, origin } = await pass(t, passage)
+      assert.equal(client.text, passage.clientGets)
+      assert.equal(origin.text, passage.upstreamGets)
+    })
+
+    for (const split of ['bytes', 'random'] as const) {
+      test(`${passage.name} (in pieces: ${split})`, async (t) => {
+        const { client, origin } = await pass(t, passage, { split })
+        // Each piece of a chunked body is a chunk of its own; what the chunks hold is the same.
+        assert.equal(withoutChunks(client.text), withoutChunks(passage.clientGets))
+        assert.equal(withoutChunks(origin.text), withoutChunks(passage.upstreamGets))
+      })
     }
-  })
+  }
+})
+
+/** Sends both messages of a passage over links like `link`. */
+async function pass(
+  t: TestContext,
+  passage: Passage,
+  link: LinkOptions = {},
+): Promise<{ readonly client: TestPeer; readonly origin: TestPeer }> {
+  const { world, proxy, upstream } = await testProxy(t, { world: { link } })
+  const { peer: client } = await proxy.client()
+  client.send(passage.sends)
+  const origin = await upstream.next()
+  await origin.request()
+  origin.send(passage.upstreamSends)
+  if (passage.upstreamEnds === true) origin.end()
+  await world.idle()
+  const [session] = proxy.sessions
+  assert.deepEqual([session?.loggings, session?.error], [1, undefined])
+  assert.equal(client.ended, passage.closes === true)
+  return { client, origin }
 }
 
-async function passesOn(t: TestContext, exchange: Exchange, usesHandles: boolean): Promise<void> {
-  const proxy = await ProxyUnderTest.start(t, { usesHandles })
-  const client = await proxy.client()
-  client.send(exchange.sends)
-  const origin = await proxy.upstream.next()
-  const expected = exchange.upstreamGets.replace('PEER', proxy.upstream.address)
-  await origin.untilText(expected)
-  origin.send(exchange.upstreamSends)
-  if (exchange.upstreamEnds === true) origin.end()
-  await client.until(() => client.text.length >= exchange.clientGets.length, 'the response')
-  await proxy.untilLogged(1)
-  if (exchange.closes === true) await client.untilEnded()
-  assert.equal(client.text, exchange.clientGets)
-  assert.equal(origin.text, expected)
-  if (exchange.closes !== true) assert.equal(client.ended, false)
-  assert.equal(proxy.logged[0]?.error, undefined)
+/** Leaves out the lines that say how long the chunks are, and the ends of the chunks. */
+function withoutChunks(text: string): string {
+  const [head = '', ...rest] = text.split('\r\n\r\n')
+  if (!/^transfer-encoding: chunked$/im.test(head)) return text
+  return [head, ...rest.map((part) => part.replace(/(?:^|\r\n)[0-9a-f]+\r\n/g, ''))].join(
+    '\r\n\r\n',
+  )
 }
 
 describe('the relay', () => {
   test('waits for the 100 of the upstream before the client sends its body', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
-    const client = await proxy.client()
+    const { proxy, upstream } = await testProxy(t)
+    const { peer: client } = await proxy.client()
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n'
     client.send(head)
-    const origin = await proxy.upstream.next()
+    const origin = await upstream.next()
     await origin.untilText(head)
     origin.send('HTTP/1.1 100 Continue\r\n\r\n')
     await client.untilText('HTTP/1.1 100 Continue\r\n\r\n')
@@ -256,84 +279,62 @@ describe('the relay', () => {
     client.send(GET)
     await origin.untilText(GET)
     origin.send(OK)
-    await proxy.untilLogged(2)
+    await client.untilText(OK + OK)
+    assert.equal(client.text, `HTTP/1.1 100 Continue\r\n\r\n${OK}${OK}`)
+    assert.equal(proxy.sessions.length, 2)
   })
 
   test('passes on a refusal of the expectation, and closes: the body may still come', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
+    const { proxy, upstream } = await testProxy(t)
     const client = await proxy.client()
-    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n')
-    const origin = await proxy.upstream.next()
+    const exchange = client.request({ method: 'POST', body: 'body', expectContinue: true })
+    const origin = await upstream.next()
     await origin.untilText('\r\n\r\n')
-    origin.send('HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\nDate: x\r\n\r\nno')
-    const answer = await client.response()
-    assert.equal(answer.head.includes('Connection: close\r\n'), true)
-    assert.equal(answer.body, 'no')
-    await client.untilEnded()
+    origin.send(reply(417, 'no').bytes)
+    const { status, headers, text } = await exchange
+    assert.deepEqual([status, headers.get('Connection'), text], [417, 'close', 'no'])
+    await client.peer.untilEnded()
     await origin.untilEnded()
-    assert.equal(client.errorCode, '')
+    assert.ok(!origin.text.includes('body'))
+    assert.equal(client.peer.errorCode, '')
   })
 
   test('answers pipelined requests with mixed bodies in order', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
-    proxy.upstream.answer((request) => {
-      const text = `${request.startLine} ${request.body}`
-      return `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`
-    })
+    const { proxy, upstream } = await testProxy(t)
+    upstream.answer((request) => reply(200, `${request.startLine} ${request.text}`))
     const client = await proxy.client()
-    const count = 60
-    let all = ''
-    for (let n = 0; n < count; n++) {
-      if (n % 3 === 0) all += `GET /${n} HTTP/1.1\r\nHost: a\r\n\r\n`
-      if (n % 3 === 1) all += `POST /${n} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nGET `
-      if (n % 3 === 2) {
-        all += `PUT /${n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n`
-      }
-    }
-    client.send(all)
-    for (let n = 0; n < count; n++) {
-      const expected = [`GET /${n} HTTP/1.1 `, `POST /${n} HTTP/1.1 GET `, `PUT /${n} HTTP/1.1 abc`]
-      assert.equal((await client.response()).body, expected[n % 3])
-    }
-    assert.equal(proxy.upstream.peers.length, 1)
-  })
-
-  test('answers requests that come byte by byte', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
-    proxy.upstream.answer(
-      (request) => `HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n${request.body}`,
+    const exchanges = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => {
+        const path = `/${n}`
+        if (n % 3 === 0) return client.get(path)
+        if (n % 3 === 1) return client.request({ method: 'POST', path, body: 'GET ' })
+        const body = n % 2 === 0 ? ['ab', 'c'] : ['a', 'bc']
+        return client.request({ method: 'PUT', path, body })
+      }),
     )
-    const client = await proxy.client()
-    const bytes =
-      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n'
-    for (const byte of bytes) {
-      client.send(byte)
-      await new Promise((resolve) => setImmediate(resolve))
+    for (const [n, { text }] of exchanges.entries()) {
+      const expected = [`GET /${n} HTTP/1.1 `, `POST /${n} HTTP/1.1 GET `, `PUT /${n} HTTP/1.1 abc`]
+      assert.equal(text, expected[n % 3])
     }
-    assert.equal((await client.response()).body, 'abc')
+    assert.equal(upstream.connections.length, 1)
   })
 
   test('sends a small head and its body in one write, both ways', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
+    const { proxy, upstream } = await testProxy(t)
+    upstream.answer(reply(200, 'abcd', { chunked: [2] }))
     const client = await proxy.client()
     for (let round = 1; round <= 2; round++) {
-      client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello')
-      const origin = proxy.upstream.peers[0] ?? (await proxy.upstream.next())
-      await origin.request()
-      assert.equal(origin.chunks.length, round)
-      origin.send(
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n',
-      )
-      assert.equal((await client.response()).body, 'abcd')
-      assert.equal(client.chunks.length, round)
+      assert.equal((await client.request({ method: 'POST', body: 'hello' })).text, 'abcd')
+      assert.equal(upstream.connections[0]?.pieces, round)
+      assert.equal(client.peer.pieces, round)
     }
   })
 
   test('passes the head on before the body ends, both ways', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
-    const client = await proxy.client()
+    const { proxy, upstream } = await testProxy(t)
+    const { peer: client } = await proxy.client()
     client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na')
-    const origin = await proxy.upstream.next()
+    const origin = await upstream.next()
     await origin.untilText('\r\n\r\na')
     origin.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nA')
     await client.untilText('\r\n\r\nA')
@@ -345,34 +346,33 @@ describe('the relay', () => {
     await origin.untilText('abcd')
     origin.send('CD')
     await client.untilText('ABCD')
-    await proxy.untilLogged(1)
+    assert.equal(proxy.sessions[0]?.loggings, 1)
   })
 
   test('closes after the response when a hook asks for it', async (t) => {
-    const earlyRequestFilter = (session: Session): void => {
-      session.closeAfterResponse()
-    }
-    const proxy = await ProxyUnderTest.start(t, { hooks: { earlyRequestFilter } })
-    proxy.upstream.answer(OK)
+    const { proxy, upstream } = await testProxy(t, {
+      hooks: {
+        earlyRequestFilter: (session) => {
+          session.closeAfterResponse()
+        },
+      },
+    })
+    upstream.answer(OK)
     const client = await proxy.client()
-    client.send(GET)
-    assert.ok((await client.response()).head.includes('Connection: close\r\n'))
-    await client.untilEnded()
+    assert.equal((await client.get('/')).headers.get('Connection'), 'close')
+    await client.peer.untilEnded()
   })
 
   test('goes on with the next request after a body-less answer to each method', async (t) => {
-    const proxy = await ProxyUnderTest.start(t)
-    proxy.upstream.answer((request) =>
-      request.startLine.startsWith('HEAD')
-        ? 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
-        : 'HTTP/1.1 204 No Content\r\n\r\n',
+    const { proxy, upstream } = await testProxy(t)
+    upstream.answer(({ method }) =>
+      method === 'HEAD' ? reply(200, '', { chunked: true }) : reply(204),
     )
     const client = await proxy.client()
     for (const method of ['HEAD', 'GET', 'DELETE', 'HEAD', 'PATCH', 'OPTIONS']) {
-      client.send(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`)
-      const { status } = await client.response(method)
+      const { status } = await client.request({ method })
       assert.equal(status, method === 'HEAD' ? 200 : 204)
     }
-    assert.equal(proxy.upstream.peers.length, 1)
+    assert.equal(upstream.connections.length, 1)
   })
 })
