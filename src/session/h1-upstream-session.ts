@@ -296,10 +296,11 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.#fail(this.#closedError(error))
   }
 
-  #closedError(cause: Error | null): ProxyError {
+  #closedError(reason: Error | null): ProxyError {
+    const cause = reason ?? undefined
     if (this.responseStarted)
       return new ProxyError('PGR_RESPONSE_BODY_INCOMPLETE', undefined, { cause })
-    const code = cause === null ? 'PGR_UPSTREAM_CLOSED' : 'PGR_UPSTREAM_READ_FAILED'
+    const code = cause === undefined ? 'PGR_UPSTREAM_CLOSED' : 'PGR_UPSTREAM_READ_FAILED'
     // Between two requests a peer may close at any time, and the request meets the closing.
     const retry = this.#reader.begun || this.#interims > 0 ? 'no' : 'if-reused'
     return new ProxyError(code, cause?.message, { cause, retry })

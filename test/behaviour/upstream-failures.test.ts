@@ -56,6 +56,20 @@ describe('an upstream that cannot be reached', () => {
   })
 })
 
+describe('an upstream that closes without an answer', () => {
+  test('is logged without a cause, for there is none', async (t) => {
+    const { proxy, upstream } = await testProxy(t)
+    upstream.answer(reply.close())
+    const { status, logs } = await proxy.request(POST)
+    const line = logs.find(({ level }) => level === 'error')
+    assert.equal(status, 502)
+    assert.deepEqual(
+      [line?.fields['code'], line?.fields['cause']],
+      ['PGR_UPSTREAM_CLOSED', undefined],
+    )
+  })
+})
+
 describe('an upstream that is silent', () => {
   for (const request of [GET, POST]) {
     test(`is a 504, and its connection is closed (${request.method ?? 'GET'})`, async (t) => {
