@@ -13,16 +13,23 @@ export function logFailure<Ctx>(
   ctx: Ctx,
   error: ProxyError,
 ): void {
+  const suppressed = tolerate(logger, () => hooks.suppressErrorLog?.(session, ctx, error))
+  if (suppressed === true) return
+  const request = tolerate(logger, () => hooks.requestSummary?.(session, ctx))
+  const fields = failureFields(session, error, request ?? defaultSummary(session))
+  // Clients leave all the time; that is news for nobody who did not ask for details.
+  if (error.code === 'PGR_DOWNSTREAM_CLOSED') logger.debug('request failed', fields)
+  else if (error.status < 500) logger.info('request failed', fields)
+  else logger.error('request failed', fields)
+}
+
+/** What the hook says; a hook that throws says nothing, and must not cost us the line about the failure. */
+function tolerate<T>(logger: Logger, hook: () => T): T | undefined {
   try {
-    if (hooks.suppressErrorLog?.(session, ctx, error) === true) return
-    const request = hooks.requestSummary?.(session, ctx) ?? defaultSummary(session)
-    const fields = failureFields(session, error, request)
-    // Clients leave all the time; that is news for nobody who did not ask for details.
-    if (error.code === 'PGR_DOWNSTREAM_CLOSED') logger.debug('request failed', fields)
-    else if (error.status < 500) logger.info('request failed', fields)
-    else logger.error('request failed', fields)
+    return hook()
   } catch (thrown) {
     logger.error('a hook failed while a failure was logged', { reason: describeThrown(thrown) })
+    return undefined
   }
 }
 

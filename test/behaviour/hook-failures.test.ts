@@ -126,7 +126,10 @@ describe('a hook that fails', () => {
         upstream.down()
         const { status, error, logs } = await proxy.get('/')
         assert.deepEqual([status, error?.code], [502, 'PGR_CONNECT_REFUSED'])
-        const hookFailed = ['error a hook failed while a failure was logged']
+        const hookFailed = [
+          'error a hook failed while a failure was logged',
+          'error request failed',
+        ]
         const twice = ['error request failed', 'error failToProxy failed']
         assert.deepEqual(logLines(logs), name === 'failToProxy' ? twice : hookFailed)
       })
