@@ -340,7 +340,7 @@ interface Setup {
   at(delayMs: number, name: string, action?: () => void): void
 }
 
-function setup(jobs: PendingJobs | null = null, maxEventsPerWait: number = 1_000_000): Setup {
+function setup(jobs: PendingJobs | null = null, maxEventsPerInstant: number = 1_000_000): Setup {
   const clock = new ManualClock()
   const calls: string[] = []
   const uncaught: unknown[] = []
@@ -349,7 +349,7 @@ function setup(jobs: PendingJobs | null = null, maxEventsPerWait: number = 1_000
     jobs,
     onUncaught: (thrown) => uncaught.push(thrown),
     report: () => `report at ${clock.nowMs()}`,
-    maxEventsPerWait,
+    maxEventsPerInstant,
   })
   const at = (delayMs: number, name: string, action = (): void => undefined): void => {
     clock.schedule(delayMs, () => {

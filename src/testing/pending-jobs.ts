@@ -12,6 +12,8 @@ export class PendingJobs {
   readonly #hook: AsyncHook
   /** The kind of each job in flight, by its asynchronous id. */
   readonly #jobs = new Map<number, string>()
+  /** How many of them are callbacks of `setImmediate`. */
+  #immediates = 0
 
   constructor() {
     const callbacks: HookCallbacks & { readonly trackPromises: boolean } = {
@@ -19,10 +21,10 @@ export class PendingJobs {
         this.#onInit(id, type, triggerId, resource)
       },
       before: (id) => {
-        this.#jobs.delete(id)
+        this.#end(id)
       },
       destroy: (id) => {
-        this.#jobs.delete(id)
+        this.#end(id)
       },
       // Newer Nodes leave promises alone then; older ones do not know it.
       trackPromises: false,
@@ -39,11 +41,17 @@ export class PendingJobs {
   stop(): void {
     this.#hook.disable()
     this.#jobs.clear()
+    this.#immediates = 0
   }
 
   /** Jobs in flight. */
   get count(): number {
     return this.#jobs.size
+  }
+
+  /** Jobs in flight whose end only real time decides: all but callbacks of `setImmediate`. */
+  get outside(): number {
+    return this.#jobs.size - this.#immediates
   }
 
   /** The kinds in flight with their numbers, by Node's names, such as `1 ZLIB, 2 FSREQCALLBACK`. */
@@ -59,7 +67,15 @@ export class PendingJobs {
     else if (type.endsWith('REQUEST')) this.#countFrom('run', id, type, resource)
     else if (REQUESTS.has(type)) this.#jobs.set(id, type)
     // The worlds' own turns go on as long as they wait for this very count to be 0.
-    else if (type === 'Immediate' && triggerId !== EVENT_TURN_TRIGGER_ID) this.#jobs.set(id, type)
+    else if (type === IMMEDIATE && triggerId !== EVENT_TURN_TRIGGER_ID) {
+      this.#jobs.set(id, type)
+      this.#immediates++
+    }
+  }
+
+  #end(id: number): void {
+    if (this.#jobs.get(id) === IMMEDIATE) this.#immediates--
+    this.#jobs.delete(id)
   }
 
   /** Some handles exist long before they have work, or never have any that is asynchronous. */
@@ -76,6 +92,7 @@ export class PendingJobs {
   }
 }
 
+const IMMEDIATE = 'Immediate'
 /** Requests that are in flight from the moment that they exist. */
 const REQUESTS: ReadonlySet<string> = new Set([
   'FSREQCALLBACK',

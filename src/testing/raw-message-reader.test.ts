@@ -18,6 +18,15 @@ function read(text: string, method: string, state: StreamState = 'open'): RawMes
 }
 
 describe('RawMessageReader', () => {
+  test('gives the body as the text that it is, in UTF-8', () => {
+    const body = Buffer.from('h\u00e9llo')
+    const message = read(
+      `POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\n${body.toString('latin1')}`,
+      '',
+    )
+    assert.equal(message?.text, 'h\u00e9llo')
+  })
+
   test('reads a request with all that there is to know of it', () => {
     const head = 'POST /a?b HTTP/1.1\r\nhOsT: a\r\nX: \t1 2 \r\nx:3\r\nContent-Length: 4\r\n\r\n'
     const message = read(`${head}b\xffdyGET`, '')!
@@ -36,7 +45,8 @@ describe('RawMessageReader', () => {
       ['a', ['1 2', '3'], false],
     )
     assert.deepEqual(message.lines[1], 'X: \t1 2 ')
-    assert.deepEqual([message.head, message.text, message.framing], [head, 'b\xffdy', 'length'])
+    assert.deepEqual([message.head, message.framing], [head, 'length'])
+    assert.deepEqual([message.body, message.text], [bytes('b\xffdy'), 'b\ufffddy'])
     assert.deepEqual(message.raw, bytes(`${head}b\xffdy`))
     assert.deepEqual([message.complete, message.fault], [true, ''])
   })

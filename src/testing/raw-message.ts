@@ -76,9 +76,9 @@ export class RawMessage implements RawMessageParts {
     return this.fault === ''
   }
 
-  /** The body as latin1 text. Each call converts it. */
+  /** The body as UTF-8 text. Each call converts it. */
   get text(): string {
-    return this.body.toString('latin1')
+    return this.body.toString()
   }
 }
 

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { HttpPeer } from '../transport/index.js'
 import { SimulationFailure, simulate, traceOf } from './simulate.js'
 import type { Scenario } from './simulate.js'
+
+const compress = promisify(gzip)
 
 describe('simulate', () => {
   test('runs one world per seed, and sums up', async () => {
@@ -52,7 +57,7 @@ describe('simulate', () => {
     const failure = await failureOf(simulation)
     assert.match(
       failure.message,
-      /by chance \(but not in a second run: it uses more than the seed\)/,
+      /by chance \(but not in a second run: it uses more than the seed, or jobs/,
     )
     assert.match(String((failure.cause as Error).cause), /by chance/)
   })
@@ -121,6 +126,30 @@ describe('simulate', () => {
     assert.ok(first.length > 100, `${first.length}`)
     assert.deepEqual(second, first)
     assert.notDeepEqual(other, first)
+  })
+
+  test('jobs outside of JavaScript do not change the order of what happens', async () => {
+    const run: Scenario = async (world) => {
+      for (const address of ['10.0.0.1:80', '10.0.0.2:80']) world.upstream(address)
+      let turn = 0
+      const proxy = await world.proxy({
+        newCtx: () => undefined,
+        requestFilter: async (session) => {
+          if (session.reqHeader.path !== '/plain') await compress(randomBytes(200_000))
+        },
+        upstreamPeer: () => new HttpPeer(`10.0.0.${(turn++ % 2) + 1}:80`),
+      })
+      await Promise.all(['/', '/plain', '/plain'].map((path) => proxy.get(path)))
+    }
+    const first = await traceOf(1, run, { countsJobs: true })
+    for (let again = 0; again < 10; again++) {
+      assert.deepEqual(await traceOf(1, run, { countsJobs: true }), first)
+    }
+  })
+
+  test('names the command of its own process by default', async () => {
+    const fails = simulate({ seeds: 1, from: 3, run: () => Promise.reject(new Error('always')) })
+    await assert.rejects(fails, /run it again: PINGORA_SEED=3 node .*simulate\.test\.js/)
   })
 
   test('a trace does not depend on what was run before', async () => {

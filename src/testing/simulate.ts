@@ -20,7 +20,7 @@ export interface SimulateOptions {
   readonly run: Scenario
   /** What the worlds are like. Default: no latency, no names. */
   readonly world?: SimulatedWorldOptions
-  /** The command that runs one seed again. Default: the variable `PINGORA_SEED` before the command. */
+  /** The command that runs one seed again. Default: `PINGORA_SEED=…` and the command of this process. */
   readonly replay?: (seed: number) => string
 }
 
@@ -121,7 +121,7 @@ async function repeat(
 ): Promise<Outcome & { readonly failure: Error }> {
   const again = await runSeed(seed, run, world, true)
   if (again.failure !== null) return { ...again, failure: again.failure }
-  const reason = `${failure.message.split('\n')[0] ?? ''} (but not in a second run: it uses more than the seed)`
+  const reason = `${failure.message.split('\n')[0] ?? ''} (but not in a second run: ${OTHER_CHANCE})`
   return { ...again, failure: new Error(reason, { cause: failure }) }
 }
 
@@ -167,10 +167,18 @@ function seedRange({ seeds, from = 1 }: SimulateOptions): { from: number; seeds:
   }
 }
 
+/** The command that runs this very program; vitest's workers hide theirs. */
 function defaultReplay(seed: number): string {
-  return `${SEED_VARIABLE}=${seed} and the same command`
+  const own = ['node', ...process.execArgv, ...process.argv.slice(1)].map(quoted).join(' ')
+  const command = process.env['VITEST'] === undefined ? own : 'npx vitest run'
+  return `${SEED_VARIABLE}=${seed} ${command}`
 }
 
+function quoted(argument: string): string {
+  return /^[\w./:=@+-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
+}
+
+const OTHER_CHANCE = 'it uses more than the seed, or jobs that only `countsJobs: true` waits for'
 const SEED_VARIABLE = 'PINGORA_SEED'
 const MAX_SEED = 0xffff_ffff
 const SHOWN_TRACE_LINES = 40
