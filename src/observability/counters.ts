@@ -67,7 +67,7 @@ export class Counters {
 }
 
 const ERROR_NAMES = Object.keys(ERROR_CODES)
-/** A plain object: with the name a literal at the call, the look-up is one load. */
+/** The slot of each counter, by its name or code. */
 const SLOT_OF = Object.fromEntries(
   [...COUNTER_NAMES, ...ERROR_NAMES].map((name, slot) => [name, slot]),
 ) as Readonly<Record<CounterName | ErrorCode, number>>
