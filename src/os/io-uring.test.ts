@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { constants } from 'node:os'
+import { describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { IoUring } from './io-uring.js'
+import { loadLibc } from './libc.js'
+import type { Libc } from './libc.js'
+import { Memory } from './memory.js'
+import { Sockets } from './sockets.js'
+
+const libc = loadLibc()
+// A kernel without io_uring is a machine that the product supports too, by other ways.
+const ring = libc && IoUring.open(libc)
+const { EBADF, ECANCELED, ECONNREFUSED } = constants.errno
+
+interface Done {
+  readonly slot: number
+  readonly kind: number
+  readonly result: number
+  readonly flags: number
+}
+
+describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000 }, () => {
+  const uring = ring!
+  const sockets = new Sockets(libc!)
+
+  /** Enters until `count` operations are complete. */
+  async function complete(count: number): Promise<Done[]> {
+    const done: Done[] = []
+    for (;;) {
+      uring.enter()
+      uring.drain((slot, kind, result, flags) => done.push({ slot, kind, result, flags }))
+      if (done.length >= count) return done
+      await new Promise(setImmediate)
+    }
+  }
+
+  /** Two connected descriptors, closed after the test. */
+  async function connectedPair(t: TestContext): Promise<[number, number]> {
+    const name = { kind: 'ip', host: '127.0.0.1', port: 0 } as const
+    const [listening, dialling] = [sockets.open(name), sockets.open(name)]
+    assert.equal(sockets.bind(listening, name), 0)
+    assert.equal(sockets.listen(listening, 1), 0)
+    const where = sockets.address({ ...name, port: sockets.localEnd(listening)[1] })
+    assert.ok(typeof where === 'object')
+    uring.accept(1, 0, listening)
+    uring.connect(2, 0, dialling, where.memory.address, where.length)
+    const done = await complete(2)
+    assert.equal(done.find(({ slot }) => slot === 2)?.result, 0)
+    const accepted = done.find(({ slot }) => slot === 1)
+    assert.ok(accepted && accepted.result >= 0)
+    assert.equal(IoUring.isLast(accepted.flags), false)
+    uring.cancel(listening)
+    const [ended] = (await complete(2)).filter(({ slot }) => slot === 1)
+    assert.equal(ended?.result, -ECANCELED)
+    assert.equal(IoUring.isLast(ended.flags), true)
+    sockets.close(listening)
+    t.after(() => {
+      sockets.close(dialling)
+      sockets.close(accepted.result)
+    })
+    return [dialling, accepted.result]
+  }
+
+  test('accepts, connects, sends and receives, and says which is which', async (t) => {
+    const [near, far] = await connectedPair(t)
+    const [out, into] = [new Memory(libc!, 100), new Memory(libc!, 4)]
+    out.bytes.write('hello')
+    uring.receive(7, 3, far, into, true)
+    uring.send(9, 5, near, out.address, 5)
+    const done = await complete(2)
+    assert.deepEqual(
+      done.map(({ slot, kind, result }) => [slot, kind, result]).sort(),
+      [
+        [7, 3, 4],
+        [9, 5, 5],
+      ].sort(),
+    )
+    assert.equal(into.bytes.toString(), 'hell')
+    const received = done.find(({ slot }) => slot === 7)
+    assert.equal(IoUring.hasMore(received!.flags), true)
+    uring.receive(7, 3, far, into, false)
+    const [last] = await complete(1)
+    assert.deepEqual([last?.result, into.bytes.toString('latin1', 0, 1)], [1, 'o'])
+  })
+
+  test('cancels what is in progress on a descriptor', async (t) => {
+    const [near] = await connectedPair(t)
+    uring.receive(4, 1, near, new Memory(libc!, 4), true)
+    await complete(0)
+    uring.cancel(near)
+    const done = await complete(2)
+    assert.deepEqual(
+      done.map(({ slot, result }) => [slot, result]).sort(),
+      [
+        [0, 1],
+        [4, -ECANCELED],
+      ].sort(),
+    )
+  })
+
+  test('tells a refused connect by its errno', async (t) => {
+    const name = { kind: 'ip', host: '127.0.0.1', port: 0 } as const
+    const [bound, fd] = [sockets.open(name), sockets.open(name)]
+    t.after(() => {
+      sockets.close(bound)
+      sockets.close(fd)
+    })
+    sockets.bind(bound, name)
+    const where = sockets.address({ ...name, port: sockets.localEnd(bound)[1] })
+    assert.ok(typeof where === 'object')
+    uring.connect(3, 0, fd, where.memory.address, where.length)
+    assert.deepEqual((await complete(1))[0]?.result, -ECONNREFUSED)
+  })
+
+  test('takes any number of operations, each completed once', async () => {
+    const total = 20_000
+    for (let slot = 1; slot <= total; slot++) uring.close(slot, 2, -1)
+    const done = await complete(total)
+    assert.equal(done.length, total)
+    assert.ok(done.every(({ kind, result }) => kind === 2 && result === -EBADF))
+    assert.equal(new Set(done.map(({ slot }) => slot)).size, total)
+    assert.equal(uring.queued, 0)
+  })
+
+  test('goes on after a handler that throws, without telling twice', () => {
+    for (const slot of [1, 2]) uring.close(slot, 0, -1)
+    uring.enter()
+    const told: number[] = []
+    const tell = (slot: number): void => {
+      told.push(slot)
+      if (slot === 1) throw new Error('not me')
+    }
+    assert.throws(() => uring.drain(tell), /not me/)
+    assert.equal(uring.drain(tell), 1)
+    assert.deepEqual(told, [1, 2])
+  })
+
+  test('says after a time of silence whether something came', async (t) => {
+    const [near, far] = await connectedPair(t)
+    uring.receive(6, 0, far, new Memory(libc!, 4), true)
+    await complete(0)
+    uring.mute()
+    assert.equal(uring.unmute(), false)
+    uring.mute()
+    assert.equal(sockets.send(near, ['x']), 1)
+    assert.equal(uring.unmute(), true)
+    assert.equal((await complete(1))[0]?.slot, 6)
+  })
+
+  test('is not there, and leaves nothing open, where the kernel refuses any part of it', () => {
+    const closed: number[] = []
+    const failing = (part: Partial<Libc>): Libc => ({
+      ...libc!,
+      close: (fd) => closed.push(fd) && libc!.close(fd),
+      ...part,
+    })
+    assert.equal(IoUring.open(failing({ ioUringSetup: () => -1 })), null)
+    assert.equal(closed.length, 0)
+    assert.equal(IoUring.open(failing({ eventfd: () => -1 })), null)
+    assert.equal(closed.length, 1)
+    assert.equal(IoUring.open(failing({ ioUringRegister: () => -1 })), null)
+    assert.equal(closed.length, 3)
+  })
+})

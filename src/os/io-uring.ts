@@ -1,0 +1,299 @@
+/** `IoUring`: many socket operations for one system call, through memory shared with the kernel. */
+import type { Libc } from './libc.js'
+import type { Memory } from './memory.js'
+
+/** Told of each completion, in the order in which the operations were completed. */
+export type Completion = (slot: number, kind: number, result: number, flags: number) => void
+
+/**
+ * One pair of rings, for one thread (man io_uring(7), and the kernel's io_uring.h for the layouts).
+ * An operation is put into the submission ring with the slot and kind that its completion will
+ * carry; {@link enter} hands over all that was put and has the kernel complete what it can;
+ * {@link drain} tells of what is complete. Memory that an operation names must stay until then.
+ *
+ * Completions are made only within `enter` (`DEFER_TASKRUN`), and an eventfd says from outside that
+ * there is something to enter for.
+ */
+export class IoUring {
+  /** Becomes readable when there is a reason to {@link enter}, unless muted. */
+  readonly eventFd: number
+  readonly #libc: Libc
+  readonly #fd: number
+  readonly #ring: Int32Array
+  readonly #submissions: Int32Array
+  readonly #at: RingOffsets
+  readonly #submissionMask: number
+  readonly #completionMask: number
+  #tail = 0
+  #head = 0
+  #queued = 0
+
+  private constructor(libc: Libc, fd: number, eventFd: number, maps: RingMaps) {
+    this.#libc = libc
+    this.#fd = fd
+    this.eventFd = eventFd
+    this.#ring = maps.ring
+    this.#submissions = maps.submissions
+    this.#at = maps.at
+    this.#submissionMask = maps.submissionEntries - 1
+    this.#completionMask = maps.completionEntries - 1
+    // The kernel looks entries up through an array of indices; ours are always in order.
+    for (let i = 0; i < maps.submissionEntries; i++) this.#ring[this.#at.submissionArray + i] = i
+  }
+
+  /** The rings, or `null` where the kernel is older than 6.1 or does not allow them. */
+  static open(libc: Libc): IoUring | null {
+    const parameters = Buffer.from(new ArrayBuffer(PARAMETER_BYTES))
+    parameters.writeUInt32LE(SETUP_FLAGS, 8)
+    parameters.writeUInt32LE(COMPLETION_ENTRIES, 4)
+    const fd = libc.ioUringSetup(SYS_IO_URING_SETUP, SUBMISSION_ENTRIES, parameters)
+    if (fd < 0) return null
+    const maps = mapRings(libc, fd, parameters)
+    const eventFd = maps === null ? -1 : libc.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+    if (maps !== null && eventFd >= 0) {
+      const argument = Buffer.from(new ArrayBuffer(4))
+      argument.writeInt32LE(eventFd)
+      const status = libc.ioUringRegister(SYS_IO_URING_REGISTER, fd, REGISTER_EVENTFD, argument, 1)
+      if (status >= 0) return new IoUring(libc, fd, eventFd, maps)
+      libc.close(eventFd)
+    }
+    libc.close(fd)
+    return null
+  }
+
+  /** Operations put into the ring and not handed over yet. */
+  get queued(): number {
+    return this.#queued
+  }
+
+  /**
+   * Receives as many bytes as there are, up to all of `to`. @param waits whether nothing is expected to be there yet: then
+   * the kernel does not look first. Result: bytes, 0 at the end, or a negative errno.
+   */
+  receive(slot: number, kind: number, fd: number, to: Memory, waits: boolean): void {
+    const at = this.#put(OP_RECV, slot, kind, fd, to.address, to.bytes.length)
+    if (waits) this.#submissions[at]! |= POLL_FIRST
+  }
+
+  /** Sends all of the bytes, waiting as long as it takes. Result: their number, or fewer or a negative errno. */
+  send(slot: number, kind: number, fd: number, address: number, length: number): void {
+    const at = this.#put(OP_SEND, slot, kind, fd, address, length)
+    this.#submissions[at + WORD_FLAGS] = MSG_NOSIGNAL | MSG_WAITALL
+  }
+
+  /** Accepts connections again and again. Result: a descriptor each; see {@link isLast}. */
+  accept(slot: number, kind: number, fd: number): void {
+    const at = this.#put(OP_ACCEPT, slot, kind, fd, 0, 0)
+    this.#submissions[at]! |= ACCEPT_MULTISHOT
+    this.#submissions[at + WORD_FLAGS] = SOCK_CLOEXEC
+  }
+
+  /** Connects to the socket address of `length` bytes. Result: 0 or a negative errno. */
+  connect(slot: number, kind: number, fd: number, address: number, length: number): void {
+    const at = this.#put(OP_CONNECT, slot, kind, fd, address, 0)
+    this.#submissions[at + WORD_OFFSET] = length
+  }
+
+  /** Cancels everything that is in progress on `fd`; each of it completes. Its own completion goes to `SLOT_NONE`. */
+  cancel(fd: number): void {
+    const at = this.#put(OP_ASYNC_CANCEL, SLOT_NONE, 0, fd, 0, 0)
+    this.#submissions[at + WORD_FLAGS] = CANCEL_ALL | CANCEL_FD
+  }
+
+  /** Closes `fd`, after everything that was put before. */
+  close(slot: number, kind: number, fd: number): void {
+    this.#put(OP_CLOSE, slot, kind, fd, 0, 0)
+  }
+
+  /** Hands over what is queued, and has the kernel complete what it can. Never waits. */
+  enter(): void {
+    const { submissionTail } = this.#at
+    Atomics.store(this.#ring, submissionTail, this.#tail)
+    const submitted = this.#libc.ioUringEnter(
+      SYS_IO_URING_ENTER,
+      this.#fd,
+      this.#queued,
+      0,
+      ENTER_GETEVENTS,
+      null,
+      0,
+    )
+    // A failure (no memory, a full completion ring) leaves all in place for the next time.
+    if (submitted > 0) this.#queued -= submitted
+  }
+
+  /** Tells `completed` of all completions that are there. Returns their number. */
+  drain(completed: Completion): number {
+    const { completionHead, completionTail, completions } = this.#at
+    const ring = this.#ring
+    const tail = Atomics.load(ring, completionTail)
+    const count = (tail - this.#head) | 0
+    while (this.#head !== tail) {
+      const entry = completions + ((this.#head & this.#completionMask) << 2)
+      const userData = ring[entry]!
+      const result = ring[entry + 2]!
+      const flags = ring[entry + 3]!
+      // First: a handler that throws must not be told of the same completion again.
+      this.#head = (this.#head + 1) | 0
+      Atomics.store(ring, completionHead, this.#head)
+      completed(userData >>> KIND_BITS, userData & KIND_MASK, result, flags)
+    }
+    return count
+  }
+
+  /** While muted the eventfd stays silent: for who enters by itself anyway. */
+  mute(): void {
+    Atomics.store(this.#ring, this.#at.completionFlags, CQ_EVENTFD_DISABLED)
+  }
+
+  /** Undoes {@link mute}; returns whether something came in the meantime, which nobody was told of. */
+  unmute(): boolean {
+    const { completionFlags, completionTail, submissionFlags } = this.#at
+    Atomics.store(this.#ring, completionFlags, 0)
+    const waits = Atomics.load(this.#ring, submissionFlags) & (SQ_TASKRUN | SQ_CQ_OVERFLOW)
+    return waits !== 0 || Atomics.load(this.#ring, completionTail) !== this.#head
+  }
+
+  #put(
+    operation: number,
+    slot: number,
+    kind: number,
+    fd: number,
+    address: number,
+    length: number,
+  ): number {
+    // Full: what is there is handed over first, which makes room unless the kernel is out of memory.
+    if (this.#queued > this.#submissionMask) this.enter()
+    if (this.#queued > this.#submissionMask) throw new Error('io_uring: the kernel takes nothing')
+    const entry = this.#submissions
+    const at = (this.#tail & this.#submissionMask) << 4
+    this.#tail = (this.#tail + 1) | 0
+    this.#queued++
+    entry[at] = operation
+    entry[at + WORD_FD] = fd
+    entry[at + WORD_OFFSET] = 0
+    entry[at + WORD_OFFSET + 1] = 0
+    entry[at + WORD_ADDRESS] = address | 0
+    entry[at + WORD_ADDRESS + 1] = (address / 0x1_0000_0000) | 0
+    entry[at + WORD_LENGTH] = length
+    entry[at + WORD_FLAGS] = 0
+    entry[at + WORD_USER_DATA] = (slot << KIND_BITS) | kind
+    // What stands behind it is written by nobody and has been zero from the start.
+    return at
+  }
+
+  /** Whether the operation is over with this completion; an accept goes on. */
+  static isLast(flags: number): boolean {
+    return (flags & CQE_MORE) === 0
+  }
+
+  /** Whether more bytes wait on the socket that was received from. */
+  static hasMore(flags: number): boolean {
+    return (flags & CQE_SOCKET_NONEMPTY) !== 0
+  }
+}
+
+/** The slot of completions that nobody waits for. */
+export const SLOT_NONE = 0
+
+/** Where things are, as indices into 32-bit words. */
+interface RingOffsets {
+  readonly submissionTail: number
+  readonly submissionFlags: number
+  readonly submissionArray: number
+  readonly completionHead: number
+  readonly completionTail: number
+  readonly completionFlags: number
+  readonly completions: number
+}
+
+interface RingMaps {
+  readonly ring: Int32Array
+  readonly submissions: Int32Array
+  readonly submissionEntries: number
+  readonly completionEntries: number
+  readonly at: RingOffsets
+}
+
+/** Maps both rings, which share one mapping on every kernel that is new enough, and the entries. */
+function mapRings(libc: Libc, fd: number, parameters: Buffer): RingMaps | null {
+  const word = (offset: number): number => parameters.readUInt32LE(offset)
+  const [submissionEntries, completionEntries] = [word(0), word(4)]
+  const [submission, completion] = [SUBMISSION_OFFSETS, COMPLETION_OFFSETS]
+  const arrayEnd = word(submission + 24) + submissionEntries * 4
+  const completionsEnd = word(completion + 20) + completionEntries * 16
+  const ring = mapWords(libc, fd, Math.max(arrayEnd, completionsEnd), 0)
+  const submissions = mapWords(libc, fd, submissionEntries * 64, OFFSET_OF_ENTRIES)
+  if (ring === null || submissions === null) return null
+  const at = {
+    submissionTail: word(submission + 4) >> 2,
+    submissionFlags: word(submission + 16) >> 2,
+    submissionArray: word(submission + 24) >> 2,
+    completionHead: word(completion) >> 2,
+    completionTail: word(completion + 4) >> 2,
+    completionFlags: word(completion + 24) >> 2,
+    completions: word(completion + 20) >> 2,
+  }
+  return { ring, submissions, submissionEntries, completionEntries, at }
+}
+
+function mapWords(libc: Libc, fd: number, length: number, offset: number): Int32Array | null {
+  try {
+    const pointer = libc.mmap(null, length, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, offset)
+    return new Int32Array(libc.viewOf(pointer, length))
+  } catch {
+    return null
+  }
+}
+
+const KIND_BITS = 3
+const KIND_MASK = 7
+/** As many as leave with one call at the most; more are handed over in between. */
+const SUBMISSION_ENTRIES = 1024
+/** More completions than this wait in the kernel. */
+const COMPLETION_ENTRIES = 8192
+
+const SYS_IO_URING_SETUP = 425
+const SYS_IO_URING_ENTER = 426
+const SYS_IO_URING_REGISTER = 427
+const REGISTER_EVENTFD = 4
+const ENTER_GETEVENTS = 1
+const SQ_CQ_OVERFLOW = 1 << 1
+const SQ_TASKRUN = 1 << 2
+const CQ_EVENTFD_DISABLED = 1
+const CQE_MORE = 1 << 1
+const CQE_SOCKET_NONEMPTY = 1 << 2
+/** CQSIZE, SUBMIT_ALL, TASKRUN_FLAG, SINGLE_ISSUER, DEFER_TASKRUN. */
+const SETUP_FLAGS = (1 << 3) | (1 << 7) | (1 << 9) | (1 << 12) | (1 << 13)
+
+const OP_ACCEPT = 13
+const OP_ASYNC_CANCEL = 14
+const OP_CONNECT = 16
+const OP_CLOSE = 19
+const OP_SEND = 26
+const OP_RECV = 27
+/** Flags of receive and accept stand in the upper half of the first word. */
+const POLL_FIRST = 1 << 16
+const ACCEPT_MULTISHOT = 1 << 16
+const CANCEL_ALL = 1
+const CANCEL_FD = 2
+
+/** Words of a submission entry. */
+const WORD_FD = 1
+const WORD_OFFSET = 2
+const WORD_ADDRESS = 4
+const WORD_LENGTH = 6
+const WORD_FLAGS = 7
+const WORD_USER_DATA = 8
+
+const PARAMETER_BYTES = 120
+const SUBMISSION_OFFSETS = 40
+const COMPLETION_OFFSETS = 80
+const OFFSET_OF_ENTRIES = 0x1000_0000
+const PROT_READ_WRITE = 3
+const MAP_SHARED_POPULATE = 0x8001
+const MSG_WAITALL = 0x100
+const MSG_NOSIGNAL = 0x4000
+const SOCK_CLOEXEC = 0o2000000
+const EFD_CLOEXEC = 0o2000000
+const EFD_NONBLOCK = 0o4000
