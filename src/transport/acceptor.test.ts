@@ -99,10 +99,24 @@ describe('Acceptor', () => {
     const address = { ...ADDRESS, port: 0 }
     const acceptor = new Acceptor({ address, env: world.env, backlog: 7, unixMode: 0o600 })
     await acceptor.listen(() => {})
-    assert.deepEqual(listen.calls[0]?.arguments[1], { backlog: 7, unixMode: 0o600 })
+    const { backlog, unixMode } = listen.calls[0]?.arguments[1] ?? {}
+    assert.deepEqual({ backlog, unixMode }, { backlog: 7, unixMode: 0o600 })
     assert.deepEqual(acceptor.address, { ...ADDRESS, port: 50_000 })
     await acceptor.close()
     assert.deepEqual(world.network.listening, [])
+  })
+
+  test('says on which listener accepting failed, and why', async (t) => {
+    const world = testWorld(t)
+    const listen = t.mock.method(world.env.network, 'listen').mock
+    const { env, logger } = world
+    const acceptor = new Acceptor({ address: ADDRESS, env, logger })
+    await acceptor.listen(() => {})
+    listen.calls[0]?.arguments[1].onAcceptError?.(new Error('too many open files'))
+    const [line] = world.log
+    assert.equal(line?.level, 'error')
+    assert.deepEqual(line.fields, { listener: '10.0.0.254:80', reason: 'too many open files' })
+    await acceptor.close()
   })
 
   test('refuses limits that are no counts', (t) => {

@@ -64,6 +64,13 @@ export class Acceptor {
     const options: ListenOptions = {
       ...(backlog !== undefined && { backlog }),
       ...(unixMode !== undefined && { unixMode }),
+      onAcceptError: (error) => {
+        const listener = formatAddress(this.address)
+        this.#logger.error('accepting failed, trying again each second', {
+          listener,
+          reason: error.message,
+        })
+      },
     }
     const listener = await this.#env.network.listen(address, options, (connection) => {
       this.#accept(connection, onConnection)

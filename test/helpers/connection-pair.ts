@@ -39,7 +39,7 @@ export async function connectionPair(
 /** Gives the kernel and the event loop time to deliver: other connections make round trips. */
 export async function otherSocketsTurn(t: TestContext): Promise<void> {
   for (let turn = 0; turn < 3; turn++) {
-    const { dialled, accepted } = await connectionPair(t, { usesHandles: false })
+    const { dialled, accepted } = await connectionPair(t, { io: 'sockets' })
     const [near, far] = [new Recorder(dialled), new Recorder(accepted)]
     dialled.write('ping')
     await far.until(() => far.bytes === 4)

@@ -4,7 +4,7 @@ import { httpProxyService } from '../../src/proxy/index.js'
 import type { HttpProxyServiceOptions, ProxyHttp } from '../../src/proxy/index.js'
 import { ServerConf } from '../../src/server/index.js'
 import { HttpPeer, NodeNetwork, REAL_ENVIRONMENT } from '../../src/transport/index.js'
-import type { PeerOptions } from '../../src/transport/index.js'
+import type { NodeNetworkOptions, PeerOptions } from '../../src/transport/index.js'
 
 /** What the proxy is made of, apart from its peer. */
 export interface StartProxyOptions extends HttpProxyServiceOptions {
@@ -12,8 +12,8 @@ export interface StartProxyOptions extends HttpProxyServiceOptions {
   readonly peer?: PeerOptions
   /** Hooks besides `upstreamPeer`. */
   readonly hooks?: Partial<ProxyHttp<void>>
-  /** Whether TCP goes past `net.Socket` where this Node allows it. Default: true. */
-  readonly usesHandles?: boolean
+  /** The way that bytes in the clear take. Default: the fastest. */
+  readonly io?: NodeNetworkOptions['io']
 }
 
 /** A proxy that listens. */
@@ -27,7 +27,7 @@ export interface RunningProxy {
 /** Starts a proxy on a free port of 127.0.0.1, in front of 127.0.0.1:`backendPort`. */
 export async function startProxy(
   backendPort: number,
-  { peer = {}, hooks = {}, usesHandles = true, ...options }: StartProxyOptions = {},
+  { peer = {}, hooks = {}, io = 'ring', ...options }: StartProxyOptions = {},
 ): Promise<RunningProxy> {
   const configuration = new ServerConf()
   const proxy: ProxyHttp<void> = {
@@ -39,7 +39,7 @@ export async function startProxy(
   service.addTcp('127.0.0.1:0')
   const counters = new Counters()
   const { clock } = REAL_ENVIRONMENT
-  const env = { ...REAL_ENVIRONMENT, network: new NodeNetwork({ clock, usesHandles }) }
+  const env = { ...REAL_ENVIRONMENT, network: new NodeNetwork({ clock, io }) }
   await service.start({ env, configuration, logger: SILENT_LOGGER, counters })
   return {
     port: Number(/:(\d+)$/.exec(service.addresses[0]!)![1]),

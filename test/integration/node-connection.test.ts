@@ -5,28 +5,30 @@ import { testConnection, testResetBehindBytes } from '../helpers/contracts/conne
 import type { MakePair } from '../helpers/contracts/connection.js'
 import { Recorder } from '../helpers/recorder.js'
 
-for (const usesHandles of [false, true]) {
+for (const io of ['ring', 'handles', 'sockets'] as const) {
   const makePair: MakePair = async (t) => {
     const uncaught: unknown[] = []
     const onUncaught = (error: unknown): void => {
       uncaught.push(error)
     }
-    const pair = await connectionPair(t, { usesHandles, onUncaught })
+    const pair = await connectionPair(t, { io, onUncaught })
     return { ...pair, uncaught, settle: () => otherSocketsTurn(t) }
   }
-  testConnection(`a ${usesHandles ? 'handle' : 'socket'} connection`, makePair)
+  testConnection(`a connection with ${io}`, makePair)
   // libuv shows a socket of `net` a reset behind unread bytes as an end.
-  if (usesHandles) testResetBehindBytes('a handle connection that was reset', makePair)
+  if (io !== 'sockets') testResetBehindBytes(`a reset connection with ${io}`, makePair)
 }
 
-test('text that a handle connection gets in one turn leaves in one write', async (t) => {
-  const { dialled, accepted } = await connectionPair(t, { usesHandles: true })
-  const reader = new Recorder(accepted)
-  const sizes: number[] = []
-  reader.onChunk = (_buffer, length) => sizes.push(length)
-  assert.equal(dialled.write('first '), true)
-  assert.equal(dialled.write('second'), true)
-  assert.equal(dialled.pendingBytes, 0)
-  await reader.until(() => reader.bytes === 12)
-  assert.deepEqual(sizes, [12])
-})
+for (const io of ['ring', 'handles'] as const) {
+  test(`text written in one turn leaves in one piece, with ${io}`, async (t) => {
+    const { dialled, accepted } = await connectionPair(t, { io })
+    const reader = new Recorder(accepted)
+    const sizes: number[] = []
+    reader.onChunk = (_buffer, length) => sizes.push(length)
+    assert.equal(dialled.write('first '), true)
+    assert.equal(dialled.write('second'), true)
+    assert.equal(dialled.pendingBytes, 0)
+    await reader.until(() => reader.bytes === 12)
+    assert.deepEqual(sizes, [12])
+  })
+}

@@ -18,19 +18,19 @@ import { LOOPBACK, connectionPair } from '../helpers/connection-pair.js'
 import { Recorder } from '../helpers/recorder.js'
 
 describe('listening', { timeout: 20_000 }, () => {
-  for (const usesHandles of [false, true]) {
-    const how = usesHandles ? 'with handles' : 'with sockets'
+  for (const io of ['ring', 'handles', 'sockets'] as const) {
+    const how = `with ${io}`
 
     test(`on IPv6 tells addresses in brackets, ${how}`, async (t) => {
       const address = { kind: 'ip', host: '::1', port: 0 } as const
-      const { dialled, accepted } = await connectionPair(t, { usesHandles }, address)
+      const { dialled, accepted } = await connectionPair(t, { io }, address)
       assert.match(accepted.digest.localAddress, /^\[::1\]:\d+$/)
       assert.equal(accepted.digest.peerAddress, dialled.digest.localAddress)
       assert.equal(accepted.digest.peerIp, '::1')
     })
 
     test(`on [::] takes IPv4 clients too and shows them as such, ${how}`, async (t) => {
-      const network = new NodeNetwork({ usesHandles })
+      const network = new NodeNetwork({ io })
       const { listener, next } = await listen(t, network, { kind: 'ip', host: '::', port: 0 })
       const { port } = ipOf(listener)
       const dialled = await network.dial({ ...LOOPBACK, port }, {})
@@ -43,7 +43,7 @@ describe('listening', { timeout: 20_000 }, () => {
     })
 
     test(`closing stops accepting and leaves open connections alone, ${how}`, async (t) => {
-      const network = new NodeNetwork({ usesHandles })
+      const network = new NodeNetwork({ io })
       const { listener, next } = await listen(t, network, LOOPBACK)
       const dialled = await network.dial(listener.address, {})
       const [client, server] = [new Recorder(dialled), new Recorder(await next())]
@@ -60,7 +60,7 @@ describe('listening', { timeout: 20_000 }, () => {
 
     test(`what the owner of a new connection throws is reported, ${how}`, async (t) => {
       const uncaught: unknown[] = []
-      const network = new NodeNetwork({ usesHandles, onUncaught: (error) => uncaught.push(error) })
+      const network = new NodeNetwork({ io, onUncaught: (error) => uncaught.push(error) })
       const listener = await network.listen(LOOPBACK, {}, () => {
         throw new Error('not now')
       })
@@ -72,7 +72,7 @@ describe('listening', { timeout: 20_000 }, () => {
     })
 
     test(`an Acceptor enforces its limits on real connections, ${how}`, async (t) => {
-      const network = new NodeNetwork({ usesHandles })
+      const network = new NodeNetwork({ io })
       const env = { ...REAL_ENVIRONMENT, network }
       const acceptor = new Acceptor({ address: LOOPBACK, maxConnectionsPerClient: 1, env })
       const servers: Recorder[] = []
@@ -93,7 +93,7 @@ describe('listening', { timeout: 20_000 }, () => {
     })
 
     test(`refuses an address that is taken or not ours, ${how}`, async (t) => {
-      const network = new NodeNetwork({ usesHandles })
+      const network = new NodeNetwork({ io })
       const { listener } = await listen(t, network, LOOPBACK)
       const taken = formatAddress(listener.address)
       const failures: [SocketAddress, string][] = [
@@ -110,7 +110,7 @@ describe('listening', { timeout: 20_000 }, () => {
     })
 
     test(`dialling fails with a code for each reason, ${how}`, async (t) => {
-      const network = new NodeNetwork({ usesHandles })
+      const network = new NodeNetwork({ io })
       const { listener } = await listen(t, network, LOOPBACK)
       const { address } = listener
       for (const localAddress of ['203.0.113.1', 'eth0', '::1']) {

@@ -7,17 +7,18 @@ import type { IncomingMessage, RequestListener, RequestOptions } from 'node:http
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import type { NodeNetworkOptions } from '../../src/transport/index.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy } from '../helpers/start-proxy.js'
 import { startBackend } from '../process/backend.js'
 
 const MIB = 1024 * 1024
 
-for (const usesHandles of [true, false]) {
-  describe(`the whole proxy, on ${usesHandles ? 'TCP handles' : 'sockets'}`, () => {
+for (const io of ['ring', 'handles', 'sockets'] as const) {
+  describe(`the whole proxy, with ${io}`, () => {
     test('sends requests with bodies over connections that are kept on both sides', async (t) => {
       const ports: unknown[] = []
-      const { proxy, ask } = await start(t, usesHandles, (sent, answer) => {
+      const { proxy, ask } = await start(t, io, (sent, answer) => {
         ports.push(sent.socket.remotePort)
         sent.pipe(answer)
       })
@@ -30,7 +31,7 @@ for (const usesHandles of [true, false]) {
 
     test('sends a request again when its kept connection is reset, and no other', async (t) => {
       let requests = 0
-      const { proxy, ask } = await start(t, usesHandles, ({ socket }, answer) => {
+      const { proxy, ask } = await start(t, io, ({ socket }, answer) => {
         if (++requests % 2 === 0) socket.resetAndDestroy()
         else answer.end('ok')
       })
@@ -42,7 +43,7 @@ for (const usesHandles of [true, false]) {
     })
 
     test('takes the upstream connection along when a client resets its own', async (t) => {
-      const { proxy, port } = await start(t, usesHandles, ({ socket }) => {
+      const { proxy, port } = await start(t, io, ({ socket }) => {
         client.resetAndDestroy()
         socket.on('close', gone)
       })
@@ -59,7 +60,7 @@ for (const usesHandles of [true, false]) {
     test('passes a large body whole to a client that stops reading in between', async (t) => {
       const body = Buffer.alloc(32 * MIB, 'pingora')
       let isTaken = false
-      const { port } = await start(t, usesHandles, (_sent, answer) => {
+      const { port } = await start(t, io, (_sent, answer) => {
         answer.end(body, () => {
           isTaken = true
         })
@@ -87,11 +88,11 @@ interface Running {
 /** A proxy in front of a backend that answers with `listener`. */
 async function start(
   t: TestContext,
-  usesHandles: boolean,
+  io: NodeNetworkOptions['io'],
   listener: RequestListener,
 ): Promise<Running> {
   const backend = await startBackend(t, listener)
-  const proxy = await startProxy(Number(backend.address.split(':')[1]), { usesHandles })
+  const proxy = await startProxy(Number(backend.address.split(':')[1]), { io })
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.after(() => {
     agent.destroy()

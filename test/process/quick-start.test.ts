@@ -89,12 +89,9 @@ async function start(t: TestContext, file: string, caCertificate: string): Promi
   writeFileSync(join(folder, 'ca.crt'), caCertificate)
   writeFileSync(join(folder, 'conf.yaml'), 'version: 1\nca_file: ca.crt\n')
   const preload = new URL('./free-port-6188.js', import.meta.url).href
-  const program = runProgram(
-    t,
-    pathToFileURL(file).href,
-    ['-c', join(folder, 'conf.yaml')],
+  const program = runProgram(t, pathToFileURL(file).href, ['-c', join(folder, 'conf.yaml')], {
     preload,
-  )
+  })
   const address = await program.listening()
   assert.match(address, /^0\.0\.0\.0:/)
   return address

@@ -65,23 +65,29 @@ export class Program {
   }
 }
 
-/**
- * Starts `file`, a path beside this one, such as `../../src/cli/main.js`.
- * @param preload a module that Node loads before it. Default: none.
- */
+/** What a program is started with, besides its arguments. */
+export interface ProgramOptions {
+  /** A module that Node loads before it. Default: none. */
+  readonly preload?: string
+  /** How many descriptors it may have. Default: as many as the test. */
+  readonly maxDescriptors?: number
+}
+
+/** Starts `file`, a path beside this one, such as `../../src/cli/main.js`. */
 export function runProgram(
   t: TestContext,
   file: string,
   args: readonly string[] = [],
-  preload?: string,
+  { preload, maxDescriptors }: ProgramOptions = {},
 ): Program {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const env = { ...process.env, PINGORA_LOG: 'info' }
   const flags = preload === undefined ? [] : ['--import', preload]
-  const child = spawn(process.execPath, [...flags, path, ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const command = [process.execPath, ...flags, path, ...args]
+  if (maxDescriptors !== undefined) {
+    command.unshift('sh', '-c', `ulimit -n ${maxDescriptors}; exec "$0" "$@"`)
+  }
+  const child = spawn(command[0]!, command.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const program = new Program(child)
   t.after(async () => {
     child.kill('SIGKILL')
@@ -91,6 +97,10 @@ export function runProgram(
 }
 
 /** Starts the `pingora` command. */
-export function runCommand(t: TestContext, args: readonly string[]): Program {
-  return runProgram(t, '../../src/cli/main.js', args)
+export function runCommand(
+  t: TestContext,
+  args: readonly string[],
+  options?: ProgramOptions,
+): Program {
+  return runProgram(t, '../../src/cli/main.js', args, options)
 }

@@ -7,9 +7,11 @@ import { RealClock } from '../../time/index.js'
 import type { Clock } from '../../time/index.js'
 import { formatAddress } from '../address.js'
 import type { HostAddress, SocketAddress } from '../address.js'
+import { dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
-import type { ConnectionDigest } from '../digest.js'
 import type { DialOptions, ListenOptions, Listener, Network } from '../environment.js'
+import { RingLoop } from '../ring/ring-loop.js'
+import { RingNetwork } from '../ring/ring-network.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 import { NodeConnection } from './node-connection.js'
 import { listenOn } from './node-listener.js'
@@ -28,8 +30,11 @@ export interface NodeNetworkOptions {
   readonly clock?: Clock
   /** Told of what a connection's handler threw. Default: nobody is told. */
   readonly onUncaught?: (error: unknown) => void
-  /** Whether TCP in the clear goes past `net.Socket` where this Node allows it. Default: true. */
-  readonly usesHandles?: boolean
+  /**
+   * The fastest way that bytes in the clear may take: io_uring, the TCP handles below `net.Socket`,
+   * or only Node's public sockets. What this machine does not have is passed over. Default: `ring`.
+   */
+  readonly io?: 'ring' | 'handles' | 'sockets'
 }
 
 /**
@@ -43,25 +48,29 @@ export class NodeNetwork implements Network {
   readonly #clock: Clock
   readonly #tls: TlsClient
   readonly #binding: TcpBinding | null
+  readonly #usesRing: boolean
   readonly #report = (error: unknown): void => {
     this.onUncaught(error)
   }
 
   constructor(options: NodeNetworkOptions = {}) {
-    const { clock = new RealClock(), onUncaught = ignore, usesHandles = true } = options
+    const { clock = new RealClock(), onUncaught = ignore, io = 'ring' } = options
     this.#clock = clock
-    this.#binding = usesHandles ? loadTcpBinding() : null
+    this.#binding = io === 'sockets' ? null : loadTcpBinding()
+    this.#usesRing = io === 'ring'
     this.onUncaught = onUncaught
     this.#tls = new TlsClient(clock, this.#report)
   }
 
   async dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
     options.signal?.throwIfAborted()
+    if (this.#ring !== null && options.forTls !== true) return this.#ring.dial(address, options)
     const binding = this.#binding
+    const onUncaught = this.#report
     if (binding !== null && address.kind === 'ip' && options.forTls !== true) {
       const handle = await dialHandle(binding, address, options)
-      const digest = this.#dialledDigest(address, endOf(handle, 'getsockname'))
-      const onUncaught = this.#report
+      const nowMs = this.#clock.nowMs()
+      const digest = dialledDigest(address, endOf(handle, 'getsockname'), nowMs)
       return new TcpHandleConnection(handle, binding, { digest, onUncaught, staysLarge: true })
     }
     const slot: ReadSlot = { connection: null }
@@ -70,8 +79,8 @@ export class NodeNetwork implements Network {
     const socket = openSocket(address, options, readBuffer && onreadOf(readBuffer, slot))
     return connected(socket, address, options.signal, () => {
       const { localAddress = '', localPort = 0 } = socket
-      const digest = this.#dialledDigest(address, [localAddress, localPort])
-      slot.connection = new NodeConnection(socket, { digest, readBuffer, onUncaught: this.#report })
+      const digest = dialledDigest(address, [localAddress, localPort], this.#clock.nowMs())
+      slot.connection = new NodeConnection(socket, { digest, readBuffer, onUncaught })
       return slot.connection
     })
   }
@@ -94,7 +103,6 @@ export class NodeNetwork implements Network {
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
     const onUncaught = this.#report
-    const binding = this.#binding
     const give = (connection: Connection): void => {
       try {
         onConnection(connection)
@@ -103,6 +111,8 @@ export class NodeNetwork implements Network {
         onUncaught(error)
       }
     }
+    if (this.#ring !== null) return this.#ring.listen(address, options, give)
+    const binding = this.#binding
     const accept: Accept = {
       socket: (socket, digest) => {
         give(new NodeConnection(socket, { digest, readBuffer: null, onUncaught }))
@@ -116,6 +126,13 @@ export class NodeNetwork implements Network {
     return listenOn(address, options, this.#clock, accept)
   }
 
+  /** The thread's ring, taken on first use: a program that opens nothing should not pay for it. */
+  get #ring(): RingNetwork | null {
+    if (!this.#usesRing) return null
+    const loop = RingLoop.ofThread()
+    return loop && new RingNetwork(loop, this.#clock, this.#report)
+  }
+
   async resolve(address: HostAddress): Promise<SocketAddress[]> {
     if (address.kind !== 'name') return [address]
     try {
@@ -124,19 +141,6 @@ export class NodeNetwork implements Network {
     } catch (cause) {
       throw resolveError(address.host, cause)
     }
-  }
-
-  #dialledDigest(
-    address: SocketAddress,
-    [localHost, localPort]: readonly [string, number],
-  ): ConnectionDigest {
-    const establishedMs = this.#clock.nowMs()
-    const peerAddress = formatAddress(address)
-    if (address.kind === 'unix') {
-      return { peerAddress, localAddress: 'unix:', peerIp: '', establishedMs, tls: null }
-    }
-    const local = formatAddress({ kind: 'ip', host: localHost, port: localPort })
-    return { peerAddress, localAddress: local, peerIp: address.host, establishedMs, tls: null }
   }
 }
 

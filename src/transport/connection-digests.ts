@@ -1,0 +1,48 @@
+/** The digests of plain connections, from what the system says about both ends. */
+import { formatAddress } from './address.js'
+import type { SocketAddress } from './address.js'
+import type { ConnectionDigest } from './digest.js'
+
+/** One end of a TCP connection: address and port; an empty address when it is gone. */
+export type End = readonly [host: string, port: number]
+
+/** The digest of a connection that was accepted on a listener at `bound`. */
+export function acceptedDigest(
+  bound: SocketAddress,
+  [peer, local]: readonly [End, End],
+  establishedMs: number,
+): ConnectionDigest {
+  if (bound.kind === 'unix') {
+    const localAddress = formatAddress(bound)
+    return { peerAddress: 'unix:', localAddress, peerIp: '', establishedMs, tls: null }
+  }
+  const peerIp = plainIp(peer[0])
+  return {
+    peerAddress: formatAddress({ kind: 'ip', host: peerIp, port: peer[1] }),
+    localAddress: formatAddress({ kind: 'ip', host: plainIp(local[0]), port: local[1] }),
+    peerIp,
+    establishedMs,
+    tls: null,
+  }
+}
+
+/** The digest of a connection that was dialled to `address`. */
+export function dialledDigest(
+  address: SocketAddress,
+  [localHost, localPort]: End,
+  establishedMs: number,
+): ConnectionDigest {
+  const peerAddress = formatAddress(address)
+  if (address.kind === 'unix') {
+    return { peerAddress, localAddress: 'unix:', peerIp: '', establishedMs, tls: null }
+  }
+  const localAddress = formatAddress({ kind: 'ip', host: localHost, port: localPort })
+  return { peerAddress, localAddress, peerIp: address.host, establishedMs, tls: null }
+}
+
+/** An IPv4 client of a dual-stack listener is shown, and counted, as what it is. */
+function plainIp(ip: string): string {
+  return ip.startsWith(MAPPED) && ip.includes('.') ? ip.slice(MAPPED.length) : ip
+}
+
+const MAPPED = '::ffff:'

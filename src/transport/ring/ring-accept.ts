@@ -1,0 +1,103 @@
+/** `RingAccept`: accepts connections on one listening descriptor. */
+import { constants } from 'node:os'
+import { IoUring } from '../../os/internal.js'
+import type { Clock } from '../../time/index.js'
+import { statusError } from '../node/tcp-binding.js'
+import type { RingLoop, RingUser } from './ring-loop.js'
+
+/** Who is told of what comes. */
+export interface RingAcceptOwner {
+  /** A connection, as its descriptor. Must not throw. */
+  readonly onAccepted: (fd: number) => void
+  /** Accepting failed; told once until it has worked again. */
+  readonly onError: (error: Error) => void
+}
+
+/**
+ * Accepts until it is closed. Where the kernel cannot give a descriptor (EMFILE and its like) it
+ * pauses for a second, in which clients wait in the kernel's queue.
+ */
+export class RingAccept implements RingUser {
+  /** Whether {@link close} was called. */
+  isClosing = false
+  readonly #loop: RingLoop
+  readonly #clock: Clock
+  readonly #fd: number
+  readonly #slot: number
+  readonly #owner: RingAcceptOwner
+  #isAccepting = false
+  #isPaused = false
+  /** The owner knows of a failure. */
+  #hasFailed = false
+  #fdClosed = false
+  readonly #closed: Promise<void>
+  #resolveClosed!: () => void
+
+  constructor(loop: RingLoop, clock: Clock, fd: number, owner: RingAcceptOwner) {
+    this.#loop = loop
+    this.#clock = clock
+    this.#fd = fd
+    this.#owner = owner
+    this.#slot = loop.join(this)
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    this.#accept()
+  }
+
+  /** Stops accepting. What was accepted by then is given away before the promise resolves. */
+  close(): Promise<void> {
+    if (!this.isClosing) {
+      this.isClosing = true
+      const { ring } = this.#loop
+      if (this.#isAccepting) ring.cancel(this.#fd)
+      ring.close(this.#slot, CLOSED, this.#fd)
+      this.#loop.wake()
+    }
+    return this.#closed
+  }
+
+  completed(kind: number, result: number, flags: number): void {
+    if (kind === CLOSED) this.#fdClosed = true
+    else {
+      if (IoUring.isLast(flags)) this.#isAccepting = false
+      if (result >= 0) this.#accepted(result)
+      else if (!this.isClosing) this.#failed(result)
+    }
+    if (this.#fdClosed && !this.#isAccepting) {
+      this.#loop.leave(this.#slot)
+      this.#resolveClosed()
+    } else this.#accept()
+  }
+
+  #accept(): void {
+    if (this.#isAccepting || this.isClosing || this.#isPaused) return
+    this.#isAccepting = true
+    this.#loop.ring.accept(this.#slot, ACCEPTED, this.#fd)
+    this.#loop.wake()
+  }
+
+  #accepted(fd: number): void {
+    this.#hasFailed = false
+    this.#owner.onAccepted(fd)
+  }
+
+  #failed(status: number): void {
+    // A client that left before its turn is no failure of ours.
+    if (PASSING.includes(status)) return
+    this.#isPaused = true
+    if (!this.#hasFailed) this.#owner.onError(statusError(status, 'accept'))
+    this.#hasFailed = true
+    this.#clock.schedule(PAUSE_MS, () => {
+      this.#isPaused = false
+      this.#accept()
+    })
+  }
+}
+
+const ACCEPTED = 0
+const CLOSED = 1
+/** How long nothing is accepted when there was no descriptor. */
+const PAUSE_MS = 1_000
+const { ECONNABORTED, EINTR, EAGAIN } = constants.errno
+const PASSING: readonly number[] = [-ECONNABORTED, -EINTR, -EAGAIN]

@@ -1,0 +1,48 @@
+/** `RingConnect`: one connect in progress. */
+import type { SocketName } from '../../os/internal.js'
+import type { RingLoop, RingUser } from './ring-loop.js'
+
+/** Connects a descriptor. It is closed when that fails or is given up. */
+export class RingConnect implements RingUser {
+  /** Resolves to 0, or to a negative errno when the descriptor is closed. Never rejects. */
+  readonly done: Promise<number>
+  readonly #loop: RingLoop
+  readonly #fd: number
+  readonly #slot: number
+  readonly #signal: AbortSignal | undefined
+  /** The address, which the kernel reads when the operation starts. */
+  readonly #address: ReturnType<RingLoop['sockets']['address']>
+  #resolve!: (status: number) => void
+  readonly #onAbort = (): void => {
+    this.#loop.ring.cancel(this.#fd)
+    this.#loop.wake()
+  }
+
+  constructor(loop: RingLoop, fd: number, name: SocketName, signal: AbortSignal | undefined) {
+    this.#loop = loop
+    this.#fd = fd
+    this.#signal = signal
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#slot = loop.join(this)
+    this.#address = loop.sockets.address(name)
+    if (typeof this.#address === 'number') {
+      this.completed(0, this.#address)
+      return
+    }
+    const { memory, length } = this.#address
+    loop.ring.connect(this.#slot, 0, fd, memory.address, length)
+    loop.wake()
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  completed(_kind: number, result: number): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#loop.leave(this.#slot)
+    // It may have succeeded in the moment in which it was given up.
+    const status = this.#signal?.aborted === true ? Math.min(result, -1) : result
+    if (status < 0) this.#loop.sockets.close(this.#fd)
+    this.#resolve(status)
+  }
+}

@@ -1,0 +1,135 @@
+/** `RingLoop`: drives a thread's io_uring from Node's event loop. */
+import { IoUring, Sockets, loadLibc } from '../../os/internal.js'
+import type { Libc } from '../../os/internal.js'
+import { afterTurn } from '../../time/internal.js'
+import { loadPipe } from './event-pipe.js'
+import type { EventPipe } from './event-pipe.js'
+import { MemoryPool } from './memory-pool.js'
+
+/** Who started operations on the ring, and is told how they ended. */
+export interface RingUser {
+  /** @param kind what the user gave with the operation. @param result as of the system call, or a negative errno. */
+  completed(kind: number, result: number, flags: number): void
+}
+
+/** Who has something to hand to the ring at the end of a round. */
+export interface RingSender {
+  flush(): void
+}
+
+/**
+ * One per thread. A round hands over what has gathered, has the kernel complete what it can, and
+ * tells the users. While rounds find something they follow one another, each in a turn of the event
+ * loop of its own, so that timers, promises and other sockets get theirs; then the loop rests
+ * until the ring's eventfd wakes it. It keeps the process alive as long as it has users.
+ */
+export class RingLoop {
+  readonly libc: Libc
+  readonly ring: IoUring
+  readonly sockets: Sockets
+  /** For text while it is sent: enough for a head and a small body. */
+  readonly sendMemory: MemoryPool
+  /** For reads: enough for most heads, and little enough for thousands of idle clients. */
+  readonly readMemory: MemoryPool
+  /** The number of the round: what was handed over in an earlier one and is not complete, waits. */
+  round = 0
+  readonly #pipe: EventPipe
+  readonly #users: (RingUser | null)[] = [NOBODY]
+  readonly #freeSlots: number[] = []
+  readonly #senders: RingSender[] = []
+  #isAwake = false
+  #isScheduled = false
+  readonly #onTurn = (): void => {
+    this.#isScheduled = false
+    this.#run()
+  }
+  readonly #completed = (slot: number, kind: number, result: number, flags: number): void => {
+    this.#users[slot]!.completed(kind, result, flags)
+  }
+
+  private constructor(libc: Libc, ring: IoUring, pipe: EventPipe) {
+    this.libc = libc
+    this.ring = ring
+    this.sockets = new Sockets(libc)
+    this.sendMemory = new MemoryPool(libc, 16 * 1024, 256)
+    this.readMemory = new MemoryPool(libc, 4 * 1024, 1024)
+    this.#pipe = pipe
+    pipe.onWake = () => {
+      if (!this.#isScheduled) this.#run()
+    }
+    pipe.unref()
+  }
+
+  /** The loop of this thread, or `null` where there is no io_uring. Made on the first call. */
+  static ofThread(): RingLoop | null {
+    ofThread ??= { loop: RingLoop.#open() }
+    return ofThread.loop
+  }
+
+  static #open(): RingLoop | null {
+    const libc = loadLibc()
+    const ring = libc && IoUring.open(libc)
+    if (libc === null || ring === null) return null
+    const pipe = loadPipe(ring.eventFd)
+    return pipe && new RingLoop(libc, ring, pipe)
+  }
+
+  /** A slot for the operations of `user`, until {@link leave}. */
+  join(user: RingUser): number {
+    const slot = this.#freeSlots.pop() ?? this.#users.length
+    this.#users[slot] = user
+    if (this.#users.length - this.#freeSlots.length === 2) this.#pipe.ref()
+    return slot
+  }
+
+  /** Gives the slot back; none of its operations may be in progress. */
+  leave(slot: number): void {
+    this.#users[slot] = null
+    this.#freeSlots.push(slot)
+    if (this.#users.length - this.#freeSlots.length === 1) this.#pipe.unref()
+  }
+
+  /** To be called after operations were put into the ring: hands them over soon. */
+  wake(): void {
+    if (this.#isAwake || this.#isScheduled) return
+    this.#isScheduled = true
+    this.ring.mute()
+    afterTurn(this.#onTurn)
+  }
+
+  /** Has `sender` flushed before the ring is entered again. Once for each call. */
+  addSender(sender: RingSender): void {
+    this.#senders.push(sender)
+    this.wake()
+  }
+
+  #run(): void {
+    const { ring } = this
+    this.#isAwake = true
+    ring.mute()
+    let isBusy = true
+    try {
+      // The second round hands over what the first has caused; what follows from that can wait a turn.
+      isBusy = this.#takeRound() && this.#takeRound()
+    } finally {
+      this.#isAwake = false
+      if (isBusy || ring.unmute()) this.wake()
+    }
+  }
+
+  /** Returns whether there was anything to tell or is anything to hand over. */
+  #takeRound(): boolean {
+    const { ring } = this
+    const senders = this.#senders
+    this.round++
+    for (const sender of senders) sender.flush()
+    senders.length = 0
+    ring.enter()
+    const count = ring.drain(this.#completed)
+    return count > 0 || senders.length > 0 || ring.queued > 0
+  }
+}
+
+let ofThread: { readonly loop: RingLoop | null } | null = null
+
+const NOBODY: RingUser = { completed: () => undefined }
