@@ -61,7 +61,6 @@ describe('parseCommandLine', () => {
     ['demo -c x', /Unknown option '-c'/],
     ['proxy --to a:1 --to https://b', /http and https cannot be mixed/],
     ['proxy --to a:1 --sni b', /--sni: only with/],
-    ['proxy --to a:1 -u', /--upgrade: not available yet/],
     ['proxy --to a:1 --balance peak_ewma', /--balance peak_ewma: not available yet/],
     ['proxy --to a:1 --balance best', /--balance: got "best"; expected round_robin or random/],
     ['proxy --to a:1 --health-check http:/x', /--health-check http:\/x: not available yet/],

@@ -38,9 +38,13 @@ async function main(): Promise<void> {
   }
 }
 
-async function serve({ test }: Opt, conf: ServerConf, settings: BalancerSettings): Promise<void> {
+async function serve(
+  { test, upgrade }: Opt,
+  conf: ServerConf,
+  settings: BalancerSettings,
+): Promise<void> {
   // The file is read already: it holds more than the server's keys.
-  const server = new Server(new Opt({ test }, true), conf)
+  const server = new Server(new Opt({ test, upgrade }, true), conf)
   await server.bootstrap()
   server.addServices(await createBalancer(conf, settings))
   await server.runForever()

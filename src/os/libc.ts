@@ -12,6 +12,13 @@ export interface Libc {
   readonly listen: Call<[fd: number, backlog: number]>
   readonly shutdown: Call<[fd: number, how: number]>
   readonly close: Call<[fd: number]>
+  readonly accept4: Call<[fd: number, address: null, length: null, flags: number]>
+  readonly connect: Call<[fd: number, address: Uint8Array, length: number]>
+  readonly fcntl: Call<[fd: number, operation: number, argument: number]>
+  readonly getsockopt: Call<
+    [fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array]
+  >
+  readonly recvmsg: Call<[fd: number, message: Uint8Array, flags: number]>
   readonly setsockopt: Call<
     [fd: number, level: number, name: number, value: Uint8Array, length: number]
   >
@@ -92,10 +99,15 @@ function bindFunctions(koffi: Koffi): Libc {
     listen: int('listen', 'int int'),
     shutdown: int('shutdown', 'int int'),
     close: int('close', 'int'),
+    accept4: int('accept4', 'int void* void* int'),
+    connect: int('connect', 'int void* uint32_t'),
+    fcntl: int('fcntl', 'int int int'),
+    getsockopt: int('getsockopt', 'int int int void* void*'),
     setsockopt: int('setsockopt', 'int int int void* uint32_t'),
     getsockname: int('getsockname', 'int void* void*'),
     getpeername: int('getpeername', 'int void* void*'),
     sendmsg: own.func('sendmsg', 'long', ['int', 'void*', 'int']) as never,
+    recvmsg: own.func('recvmsg', 'long', ['int', 'void*', 'int']) as never,
     eventfd: int('eventfd', 'uint32_t int'),
     inetPton: int('inet_pton', 'int str void*'),
     ifNametoindex: int('if_nametoindex', 'str'),

@@ -38,6 +38,40 @@ export class Sockets {
     return this.#result(this.#libc.socket(familyOf(name), SOCK_STREAM | SOCK_CLOEXEC, 0))
   }
 
+  /** Another descriptor of the same socket. */
+  duplicate(fd: number): number {
+    return this.#result(this.#libc.fcntl(fd, F_DUPFD_CLOEXEC, 0))
+  }
+
+  /** Makes calls on the socket return `-EAGAIN` where they would wait, for all of its descriptors. */
+  setNonBlocking(fd: number): number {
+    return this.#result(this.#libc.fcntl(fd, F_SETFL, O_NONBLOCK))
+  }
+
+  /** Whether they do. */
+  isNonBlocking(fd: number): boolean {
+    return (this.#libc.fcntl(fd, F_GETFL, 0) & O_NONBLOCK) !== 0
+  }
+
+  /** Connects at once or fails, as unix sockets do. */
+  connect(fd: number, name: SocketName): number {
+    const length = this.#writeName(name)
+    return length < 0 ? length : this.#result(this.#libc.connect(fd, this.#name.bytes, length))
+  }
+
+  /** The next connection, non-blocking as it is, or `-EAGAIN`. */
+  accept(fd: number): number {
+    return this.#result(this.#libc.accept4(fd, null, null, SOCK_CLOEXEC | O_NONBLOCK))
+  }
+
+  /** The user at the other end of a unix socket (`SO_PEERCRED`), or a negative errno. */
+  peerUser(fd: number): number {
+    this.#nameLength.bytes.writeInt32LE(12)
+    const { bytes } = this.#name
+    const status = this.#libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, bytes, this.#nameLength.bytes)
+    return status < 0 ? this.#result(status) : bytes.readUInt32LE(4)
+  }
+
   /** Binds to `name`. */
   bind(fd: number, name: SocketName): number {
     const length = this.#writeName(name)
@@ -193,9 +227,14 @@ const AF_INET = 2
 const AF_INET6 = 10
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
+const O_NONBLOCK = 0o4000
+const F_GETFL = 3
+const F_SETFL = 4
+const F_DUPFD_CLOEXEC = 1030
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_LINGER = 13
+const SO_PEERCRED = 17
 const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const SHUT_WR = 1

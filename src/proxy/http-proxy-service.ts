@@ -3,7 +3,7 @@ import { ProxyError } from '../error/index.js'
 import { HttpDate } from '../http/index.js'
 import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
-import type { ServerConf, Service, ServiceContext } from '../server/index.js'
+import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '../server/index.js'
 import { DOWNSTREAM_TIMEOUTS, H1ServerConnection } from '../session/index.js'
 import type { DownstreamTimeouts, H1ServerOptions } from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
@@ -65,6 +65,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   readonly #connections = new Set<H1ServerConnection>()
   #connector: Connector | null = null
   #stopping = false
+  #keepsIdle = false
   #onEmpty: (() => void) | null = null
   #stopped: Promise<void> | null = null
 
@@ -130,8 +131,8 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     }
   }
 
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop()
+  stop({ keepsIdle = false }: ServiceStopOptions = {}): Promise<void> {
+    this.#stopped ??= this.#stop(keepsIdle)
     return this.#stopped
   }
 
@@ -142,10 +143,11 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.#connector?.close()
   }
 
-  async #stop(): Promise<void> {
+  async #stop(keepsIdle: boolean): Promise<void> {
     this.#stopping = true
+    this.#keepsIdle = keepsIdle
     const closed = this.#acceptors.map((acceptor) => acceptor.close())
-    for (const connection of this.#connections) connection.drain()
+    for (const connection of this.#connections) connection.drain(keepsIdle)
     await Promise.all(closed)
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
@@ -163,7 +165,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     })
     this.#connections.add(server)
     server.start()
-    if (this.#stopping) server.drain()
+    if (this.#stopping) server.drain(this.#keepsIdle)
   }
 
   #serverOptions({ env, logger, counters }: ServiceContext): H1ServerOptions {

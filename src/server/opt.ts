@@ -14,7 +14,7 @@ export class Opt {
   readonly conf: string | undefined
   /** `-d`: run in the background. Not available yet. Default: false. */
   readonly daemon: boolean
-  /** `-u`: take the listeners over from a running process. Not available yet. Default: false. */
+  /** `-u`: take the listeners over from a running process. Default: false. */
   readonly upgrade: boolean
   /** `-t`: check configuration and services, and exit without listening. Default: false. */
   readonly test: boolean
@@ -58,9 +58,12 @@ export class Opt {
  */
 export function optOf(flags: CommonFlagValues): Opt {
   if (flags.daemon) throw new Error('-d, --daemon: not available yet')
-  if (flags.upgrade) throw new Error('-u, --upgrade: not available yet')
   return new Opt(
-    { ...(flags.conf !== undefined && { conf: flags.conf }), test: flags.test ?? false },
+    {
+      ...(flags.conf !== undefined && { conf: flags.conf }),
+      test: flags.test ?? false,
+      upgrade: flags.upgrade ?? false,
+    },
     true,
   )
 }
@@ -102,7 +105,7 @@ export const COMMON_HELP: string = [
   '  -c, --conf FILE   configuration file (YAML)',
   '  -t, --test        check the configuration and everything it names, and exit',
   '  -d, --daemon      run in the background (not available yet)',
-  '  -u, --upgrade     take over the listeners of a running process (not available yet)',
+  '  -u, --upgrade     take over the listeners of a running process',
   '  -h, --help        print this help',
 ].join('\n')
 

@@ -7,11 +7,12 @@ import type { StopKind } from './stop-control.js'
 export type FatalPolicy = 'continue' | 'exit'
 
 /**
- * Handles the signals that would otherwise end the process, or open its debugger (SIGUSR1), though
- * no feature uses them yet: each is logged and ignored.
+ * Handles the signals that would otherwise end the process, or open its debugger (SIGUSR1), from
+ * the start on. What no feature uses yet is logged and ignored.
+ * @param onUpgrade called for SIGQUIT.
  * @returns takes the handlers away again.
  */
-export function handlePassiveSignals(logger: Logger): () => void {
+export function handlePassiveSignals(logger: Logger, onUpgrade: () => void): () => void {
   return listen([
     [
       'SIGHUP',
@@ -19,12 +20,7 @@ export function handlePassiveSignals(logger: Logger): () => void {
         logger.warn('SIGHUP ignored: reloading the configuration is not available yet')
       },
     ],
-    [
-      'SIGQUIT',
-      () => {
-        logger.warn('SIGQUIT ignored: the graceful upgrade is not available yet')
-      },
-    ],
+    ['SIGQUIT', onUpgrade],
     [
       'SIGUSR1',
       () => {

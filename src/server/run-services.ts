@@ -1,7 +1,7 @@
 /** The life of a server's services: started in order, run until a stop is asked for, then ended. */
 import { describeThrown } from '../error/index.js'
 import type { Clock } from '../time/index.js'
-import type { Service, ServiceContext } from './service.js'
+import type { Service, ServiceContext, ServiceStopOptions } from './service.js'
 import type { StopControl } from './stop-control.js'
 
 /**
@@ -25,7 +25,7 @@ export async function runServices(
       onReady()
       await stop.asked
     }
-    if (stop.kind === 'graceful') await stopGracefully(services, context, stop)
+    if (stop.kind !== 'immediate') await stopGracefully(services, context, stop)
   } finally {
     for (const service of services) destroyService(service, context)
   }
@@ -57,7 +57,7 @@ async function stopGracefully(
 ): Promise<void> {
   const { configuration, env, logger } = context
   const graceMs = configuration.gracePeriodSeconds * 1000
-  const ended = stopServices(services, context)
+  const ended = stopServices(services, context, { keepsIdle: stop.kind === 'upgrade' })
   // Said only now, when no listener takes connections any more.
   logger.info(`stopping: work in flight has ${configuration.gracePeriodSeconds} s to end`)
   if (!(await settlesWithin(Promise.race([ended, stop.urgent]), graceMs, env.clock))) {
@@ -66,10 +66,14 @@ async function stopGracefully(
 }
 
 /** Listening services end first: what they still have in flight may need those in the background. */
-async function stopServices(services: readonly Service[], context: ServiceContext): Promise<void> {
+async function stopServices(
+  services: readonly Service[],
+  context: ServiceContext,
+  options: ServiceStopOptions,
+): Promise<void> {
   const { first, later } = inOrder(services)
   for (const group of [later, first]) {
-    const results = await Promise.allSettled(group.map(async (service) => service.stop()))
+    const results = await Promise.allSettled(group.map(async (service) => service.stop(options)))
     for (const result of results) {
       if (result.status === 'rejected')
         context.logger.error(`stopping: ${describeThrown(result.reason)}`)

@@ -48,6 +48,7 @@ describe('ServerConf', () => {
         errorLog: undefined,
         pidFile: '/tmp/pingora.pid',
         upgradeSock: '/tmp/pingora_upgrade.sock',
+        upgradeSockConnectAcceptMaxRetries: 5,
         caFile: undefined,
         ca: undefined,
         gracePeriodSeconds: 300,

@@ -36,6 +36,8 @@ export class ServerConf {
   readonly pidFile: string
   /** Unix socket over which listeners go to a new process. Default: `/tmp/pingora_upgrade.sock`. */
   readonly upgradeSock: string
+  /** Seconds that the two processes of an upgrade wait for each other. Default: 5. */
+  readonly upgradeSockConnectAcceptMaxRetries: number
   /** File of the certificates that upstream TLS trusts. Default: those that Node brings along. */
   readonly caFile: string | undefined
   /** The content of `caFile`, PEM. */
@@ -65,6 +67,7 @@ export class ServerConf {
     this.errorLog = keys.error_log
     this.pidFile = keys.pid_file ?? '/tmp/pingora.pid'
     this.upgradeSock = keys.upgrade_sock ?? '/tmp/pingora_upgrade.sock'
+    this.upgradeSockConnectAcceptMaxRetries = keys.upgrade_sock_connect_accept_max_retries ?? 5
     this.caFile = keys.ca_file
     this.ca = keys.ca_file === undefined ? undefined : readCertificates(keys.ca_file)
     this.gracePeriodSeconds = keys.grace_period_seconds ?? 300

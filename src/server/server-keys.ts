@@ -25,6 +25,7 @@ export interface ServerKeys {
   readonly error_log?: string | undefined
   readonly pid_file?: string | undefined
   readonly upgrade_sock?: string | undefined
+  readonly upgrade_sock_connect_accept_max_retries?: number | undefined
   readonly ca_file?: string | undefined
   readonly grace_period_seconds?: number | undefined
   readonly max_retries?: number | undefined
@@ -48,6 +49,7 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
     error_log: path,
     pid_file: path,
     upgrade_sock: path,
+    upgrade_sock_connect_accept_max_retries: integerField(0, MAX_COUNT).optional(),
     ca_file: certificatesField(resolvePath).optional(),
     grace_period_seconds: secondsField().optional(),
     max_retries: integerField(1, MAX_COUNT).optional(),
@@ -62,7 +64,6 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
     daemon_wait_for_ready: booleanField().optional(),
     daemon_ready_timeout_seconds: secondsField(1).optional(),
     daemon_notify_timeout_seconds: secondsField(1).optional(),
-    upgrade_sock_connect_accept_max_retries: integerField(0, MAX_COUNT).optional(),
     ...Object.fromEntries(NO_EFFECT_KEYS.map((key) => [key, z.unknown().optional()])),
   })
 }

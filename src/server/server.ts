@@ -5,6 +5,7 @@ import type { Logger } from '../observability/index.js'
 import { REAL_ENVIRONMENT } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
 import { exitWithFailure } from './exit.js'
+import { Upgrade } from './handover/upgrade.js'
 import { keepAlive } from './keep-alive.js'
 import { Opt } from './opt.js'
 import { handlePassiveSignals, handleStopSignals, handleUncaught } from './process-handlers.js'
@@ -49,6 +50,7 @@ export class Server {
   readonly #env: Environment
   readonly #services: Service[] = []
   readonly #stop = new StopControl()
+  readonly #upgrade: Upgrade
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
   #releaseSignals = (): void => undefined
 
@@ -63,22 +65,43 @@ export class Server {
     this.configuration = conf ?? configurationOf(this.options)
     this.#env = options.env ?? REAL_ENVIRONMENT
     this.logger = options.logger ?? stderrLogger(this.configuration, this.#env)
+    this.#upgrade = new Upgrade({
+      env: this.#env,
+      logger: this.logger,
+      path: this.configuration.upgradeSock,
+      maxRetries: this.configuration.upgradeSockConnectAcceptMaxRetries,
+      user: process.getuid?.() ?? 0,
+    })
     if (conf !== undefined && this.options.conf !== undefined) {
       this.logger.warn(`${this.options.conf} is not read: the program brings its own configuration`)
     }
   }
 
   /**
-   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. A second call does
-   * nothing. `run` calls it when the program did not.
+   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. With `-u` it waits
+   * for the listeners of the old process. A second call does nothing. `run` calls it when the
+   * program did not.
+   * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`, with `-u` only.
+   * With the `opt` of `Opt.parseArgs()` the reason is printed and the process exits with 1.
    */
-  bootstrap(): Promise<void> {
-    if (this.#state === 'new') {
-      this.#state = 'bootstrapped'
-      this.#releaseSignals = handlePassiveSignals(this.logger)
-      for (const warning of this.configuration.warnings) this.logger.warn(warning)
+  async bootstrap(): Promise<void> {
+    if (this.#state !== 'new') return
+    this.#state = 'bootstrapped'
+    this.#releaseSignals = handlePassiveSignals(this.logger, () => {
+      void this.#handOver()
+    })
+    for (const warning of this.configuration.warnings) this.logger.warn(warning)
+    if (!this.options.upgrade || this.options.test) return
+    const release = keepAlive()
+    try {
+      await this.#upgrade.receive()
+    } catch (thrown) {
+      this.#releaseSignals()
+      if (this.options.fromCommandLine) exitWithFailure(thrown)
+      throw thrown
+    } finally {
+      release()
     }
-    return Promise.resolve()
   }
 
   /** Adds a service. @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already. */
@@ -137,7 +160,10 @@ export class Server {
       )
       const { configuration, counters, logger } = this
       const context = { configuration, counters, env: this.#env, logger }
-      await runServices(this.#services, context, this.#stop, onReady ?? (() => undefined))
+      await runServices(this.#services, context, this.#stop, () => {
+        void this.#upgrade.ready()
+        onReady?.()
+      })
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
@@ -147,6 +173,12 @@ export class Server {
   /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
   stop(kind: StopKind = 'graceful'): void {
     this.#stop.request(kind)
+  }
+
+  /** SIGQUIT: once the new process serves, this one lets its work in flight end. */
+  async #handOver(): Promise<void> {
+    if (this.#state !== 'running') this.logger.warn('SIGQUIT ignored: nothing is served')
+    else if (await this.#upgrade.handOver()) this.stop('upgrade')
   }
 
   async #test(): Promise<void> {
@@ -173,9 +205,7 @@ export class Server {
 
 function configurationOf(opt: Opt): ServerConf {
   try {
-    if (opt.daemon || opt.upgrade) {
-      throw new ProxyError('PGR_NOT_AVAILABLE', 'daemon and upgrade: not available yet')
-    }
+    if (opt.daemon) throw new ProxyError('PGR_NOT_AVAILABLE', 'daemon: not available yet')
     return opt.conf === undefined ? new ServerConf() : ServerConf.load(opt.conf)
   } catch (thrown) {
     if (opt.fromCommandLine) exitWithFailure(thrown)

@@ -15,6 +15,12 @@ export interface ServiceContext {
   readonly counters: Counters
 }
 
+/** How a service stops. */
+export interface ServiceStopOptions {
+  /** Whether idle clients keep their connections until their next answer. Default: false. */
+  readonly keepsIdle?: boolean
+}
+
 /** One thing that a server starts, stops and checks. Its calls come in the order below. */
 export interface Service {
   /** Name for messages. */
@@ -28,8 +34,10 @@ export interface Service {
   check?(): Promise<void> | void
   /** Resolves when the service is ready, such as listening; a rejection ends the server's start. */
   start(context: ServiceContext): Promise<void>
-  /** Takes no new work, and resolves when the work in flight is done. May come during `start`. */
-  stop(): Promise<void>
+  /**
+   * Takes no new work, and resolves when the work in flight is done. May come during `start`.
+   */
+  stop(options?: ServiceStopOptions): Promise<void>
   /** Ends all work now. Also called after `stop`, and when another service could not start. */
   destroy(): void
 }

@@ -1,7 +1,10 @@
 /** Collects requests to stop, from signals and from code alike. */
 
-/** `graceful` lets work in flight end; `immediate` does not. */
-export type StopKind = 'graceful' | 'immediate'
+/**
+ * `graceful` lets work in flight end; `immediate` does not. `upgrade` is graceful, and idle clients keep
+ * their connections until their next answer: the next process serves what comes after it.
+ */
+export type StopKind = 'graceful' | 'upgrade' | 'immediate'
 
 /** Turns the first request, and the one that makes it urgent, into promises. */
 export class StopControl {

@@ -43,6 +43,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   #kept: Buffer | null = null
   #processing = false
   #draining = false
+  #keepsIdle = false
   /** The client has sent its FIN, but bytes from before it still wait. */
   #ended = false
 
@@ -68,10 +69,14 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.#connection.resume()
   }
 
-  /** Ends the connection when the request in progress is answered; at once when there is none. */
-  drain(): void {
+  /**
+   * Ends the connection when the request in progress is answered; when there is none, at once, or
+   * with `keepsIdle` when the next one is answered.
+   */
+  drain(keepsIdle: boolean = false): void {
     this.#draining = true
-    if (this.#state === 'idle' || this.#state === 'head') this.destroy()
+    this.#keepsIdle = keepsIdle
+    if (!keepsIdle && (this.#state === 'idle' || this.#state === 'head')) this.destroy()
   }
 
   /** Closes now, whatever is in progress. */
@@ -292,7 +297,8 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   // How it goes on, and how it ends
 
   #nextRequest(): void {
-    if (this.#draining) {
+    // Kept, a client whose answer was promised another one gets to know by that one.
+    if (this.#draining && !this.#keepsIdle) {
       this.#close(this.#kept === null)
       return
     }

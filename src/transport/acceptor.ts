@@ -5,7 +5,8 @@ import type { Logger } from '../observability/index.js'
 import { formatAddress } from './address.js'
 import type { SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
-import type { Environment, ListenOptions, Listener } from './environment.js'
+import type { Environment, Listener } from './environment.js'
+import type { ListenOptions } from './listen-options.js'
 import { REAL_ENVIRONMENT } from './real-environment.js'
 
 /** What an {@link Acceptor} is made from. */

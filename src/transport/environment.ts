@@ -2,6 +2,8 @@
 import type { Clock, DeadlineWheel } from '../time/index.js'
 import type { HostAddress, SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
+import type { ListenOptions } from './listen-options.js'
+import type { ListeningSockets } from './listening-sockets.js'
 import type { TlsClientOptions } from './tls-client-options.js'
 
 /** How to dial. */
@@ -12,19 +14,6 @@ export interface DialOptions {
   readonly forTls?: boolean
   /** Gives the attempt up; the promise rejects and nothing stays open. */
   readonly signal?: AbortSignal
-}
-
-/** How to listen. */
-export interface ListenOptions {
-  /** Pending connections that the kernel keeps. Default: 511. */
-  readonly backlog?: number
-  /** Permission bits of a unix socket's file. Default: 0o666, as Pingora's. */
-  readonly unixMode?: number
-  /**
-   * Told when accepting fails, such as for want of descriptors, once until it has worked again. It
-   * is tried again each second; until then clients wait in the kernel. Default: nobody is told.
-   */
-  readonly onAcceptError?: (error: Error) => void
 }
 
 /** A socket that accepts connections. */
@@ -61,6 +50,8 @@ export interface Network {
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener>
+  /** What is listened on, as descriptors that can go to another process; `null` where they cannot. */
+  readonly listeningSockets?: ListeningSockets | null
   /** All addresses of a name; an IP address or unix path is returned as it is. @throws `PGR_RESOLVE_FAILED`. */
   resolve(address: HostAddress): Promise<SocketAddress[]>
 }

@@ -7,16 +7,11 @@ export type { Connection, ConnectionHandler } from './connection.js'
 export { Connector } from './connector.js'
 export type { ConnectorOptions } from './connector.js'
 export type { ConnectionDigest, TlsDigest } from './digest.js'
-export type {
-  DialOptions,
-  Environment,
-  ListenOptions,
-  Listener,
-  Network,
-  Random,
-} from './environment.js'
+export type { DialOptions, Environment, Listener, Network, Random } from './environment.js'
+export type { ListenOptions } from './listen-options.js'
 export { HttpPeer, PEER_DEFAULTS } from './http-peer.js'
 export type { PeerOptions } from './http-peer.js'
+export type { InheritedSocket, ListeningSocket, ListeningSockets } from './listening-sockets.js'
 export { NodeNetwork } from './node/node-network.js'
 export type { NodeNetworkOptions } from './node/node-network.js'
 export { ConnectionPool } from './pool.js'

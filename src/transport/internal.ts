@@ -1,4 +1,5 @@
-/** What `testing` shares with the transport: the network in memory. */
+/** What `testing` and the server share with the transport: the network in memory, files of unix sockets. */
+export { clearUnixPath } from './node/unix-path.js'
 export { LINK_DEFAULTS } from './memory/link-options.js'
 export type { LinkOptions, LinkSplit, ResolvedLink } from './memory/link-options.js'
 export { MemoryConnection } from './memory/memory-connection.js'

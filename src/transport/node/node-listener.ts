@@ -7,7 +7,9 @@ import { formatAddress } from '../address.js'
 import type { SocketAddress } from '../address.js'
 import { acceptedDigest } from '../connection-digests.js'
 import type { ConnectionDigest } from '../digest.js'
-import type { ListenOptions, Listener } from '../environment.js'
+import type { Listener } from '../environment.js'
+import type { ListenOptions } from '../listen-options.js'
+import { DEFAULT_BACKLOG } from '../listening-sockets.js'
 import { listenError } from './system-errors.js'
 import type { TcpHandle } from './tcp-binding.js'
 import { acceptHandles, endOf } from './tcp-handle-network.js'
@@ -31,9 +33,32 @@ export async function listenOn(
   accept: Accept,
 ): Promise<Listener> {
   if (address.kind === 'unix') await clearUnixPath(address.path)
-  // Half-open: after a client's FIN we decide, not Node, when our direction ends.
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
-  const bound = await bind(server, address, options)
+  const where =
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+  const server = await listening(address, { ...where, ...backlogOf(options), exclusive: true })
+  if (address.kind === 'unix') chmodSync(address.path, options.unixMode ?? DEFAULT_UNIX_MODE)
+  const bound = server.address()
+  const port = bound !== null && typeof bound === 'object' ? bound.port : 0
+  return acceptOn(server, address.kind === 'unix' ? address : { ...address, port }, clock, accept)
+}
+
+/**
+ * Accepts on a descriptor that listens already and is used up: closing the listener closes it.
+ * @throws {@link ProxyError} (rejects) `PGR_LISTEN_FAILED` with the address and the reason.
+ */
+export async function listenOnDescriptor(
+  fd: number,
+  bound: SocketAddress,
+  options: ListenOptions,
+  clock: Clock,
+  accept: Accept,
+): Promise<Listener> {
+  // Node listens again, and so has to be told the backlog again.
+  const server = await listening(bound, { fd, ...backlogOf(options) })
+  return acceptOn(server, bound, clock, accept)
+}
+
+function acceptOn(server: Server, bound: SocketAddress, clock: Clock, accept: Accept): Listener {
   server.on('connection', (socket) => {
     const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket
     const ends = [
@@ -52,35 +77,32 @@ export async function listenOn(
   return { address: bound, close: () => closeServer(server) }
 }
 
-async function bind(
-  server: Server,
+/** A server that listens. Where that fails nothing stays open. */
+async function listening(
   address: SocketAddress,
-  options: ListenOptions,
-): Promise<SocketAddress> {
-  const backlog = options.backlog ?? DEFAULT_BACKLOG
-  const where: ServerListenOptions =
-    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+  where: ServerListenOptions & { readonly fd?: number },
+): Promise<Server> {
+  // Half-open: after a client's FIN we decide, not Node, when our direction ends.
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ ...where, backlog, exclusive: true }, () => {
+      server.listen(where, () => {
         server.off('error', reject)
         // A failed accept must not end the process; the kernel keeps or drops that connection.
         server.on('error', ignore)
         resolve()
       })
     })
-    if (address.kind === 'unix') {
-      chmodSync(address.path, options.unixMode ?? DEFAULT_UNIX_MODE)
-      return address
-    }
+    return server
   } catch (cause) {
     server.close(ignore)
     throw listenError(formatAddress(address), cause)
   }
-  const bound = server.address()
-  const port = bound !== null && typeof bound === 'object' ? bound.port : address.port
-  return { kind: 'ip', host: address.host, port }
+}
+
+function backlogOf({ backlog = DEFAULT_BACKLOG }: ListenOptions): ServerListenOptions {
+  return { backlog }
 }
 
 /** The descriptor is closed when `close` returns; its callback would wait for all connections. */
@@ -92,6 +114,3 @@ function closeServer(server: Server): Promise<void> {
 function ignore(): void {
   // There is nothing that could be done about it.
 }
-
-/** Pending connections that the kernel keeps. */
-export const DEFAULT_BACKLOG = 511

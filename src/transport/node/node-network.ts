@@ -3,18 +3,22 @@ import { lookup } from 'node:dns/promises'
 import { connect } from 'node:net'
 import type { Socket, TcpNetConnectOpts } from 'node:net'
 import { ProxyError } from '../../error/index.js'
+import { Sockets, loadLibc } from '../../os/internal.js'
 import { RealClock } from '../../time/index.js'
 import type { Clock } from '../../time/index.js'
 import { formatAddress } from '../address.js'
 import type { HostAddress, SocketAddress } from '../address.js'
 import { dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
-import type { DialOptions, ListenOptions, Listener, Network } from '../environment.js'
+import { ListeningSockets } from '../listening-sockets.js'
+import type { ListeningSocket } from '../listening-sockets.js'
+import type { DialOptions, Listener, Network } from '../environment.js'
+import type { ListenOptions } from '../listen-options.js'
 import { RingLoop } from '../ring/ring-loop.js'
 import { RingNetwork } from '../ring/ring-network.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 import { NodeConnection } from './node-connection.js'
-import { listenOn } from './node-listener.js'
+import { listenOn, listenOnDescriptor } from './node-listener.js'
 import type { Accept } from './node-listener.js'
 import { ReadBuffer } from './read-buffer.js'
 import { dialError, resolveError } from './system-errors.js'
@@ -48,7 +52,8 @@ export class NodeNetwork implements Network {
   readonly #clock: Clock
   readonly #tls: TlsClient
   readonly #binding: TcpBinding | null
-  readonly #usesRing: boolean
+  readonly #io: NonNullable<NodeNetworkOptions['io']>
+  #listeningSockets: ListeningSockets | null = null
   readonly #report = (error: unknown): void => {
     this.onUncaught(error)
   }
@@ -57,7 +62,7 @@ export class NodeNetwork implements Network {
     const { clock = new RealClock(), onUncaught = ignore, io = 'ring' } = options
     this.#clock = clock
     this.#binding = io === 'sockets' ? null : loadTcpBinding()
-    this.#usesRing = io === 'ring'
+    this.#io = io
     this.onUncaught = onUncaught
     this.#tls = new TlsClient(clock, this.#report)
   }
@@ -97,7 +102,7 @@ export class NodeNetwork implements Network {
     )
   }
 
-  listen(
+  async listen(
     address: SocketAddress,
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
@@ -111,9 +116,36 @@ export class NodeNetwork implements Network {
         onUncaught(error)
       }
     }
-    if (this.#ring !== null) return this.#ring.listen(address, options, give)
+    const { listeningSockets } = this
+    if (listeningSockets === null)
+      return listenOn(address, options, this.#clock, this.#accept(give))
+    const socket = await listeningSockets.listen(address, options)
+    const listener = await this.#acceptOn(socket, options, give)
+    return {
+      address: socket.bound,
+      close: () => {
+        listeningSockets.release(socket)
+        return listener.close()
+      },
+    }
+  }
+
+  /** A process of another kind may have left the socket non-blocking, which no ring can accept on. */
+  async #acceptOn(
+    socket: ListeningSocket,
+    options: ListenOptions,
+    give: (connection: Connection) => void,
+  ): Promise<Pick<Listener, 'close'>> {
+    if (this.#ring !== null && !socket.isNonBlocking)
+      return this.#ring.accept(socket, options, give)
+    return listenOnDescriptor(socket.fd, socket.bound, options, this.#clock, this.#accept(give))
+  }
+
+  /** How connections come from Node's own servers. */
+  #accept(give: (connection: Connection) => void): Accept {
+    const onUncaught = this.#report
     const binding = this.#binding
-    const accept: Accept = {
+    return {
       socket: (socket, digest) => {
         give(new NodeConnection(socket, { digest, readBuffer: null, onUncaught }))
       },
@@ -123,12 +155,18 @@ export class NodeNetwork implements Network {
           give(new TcpHandleConnection(handle, binding, { digest, onUncaught, staysLarge: false }))
         }),
     }
-    return listenOn(address, options, this.#clock, accept)
+  }
+
+  get listeningSockets(): ListeningSockets | null {
+    if (this.#io !== 'ring') return null
+    const libc = loadLibc()
+    if (libc !== null) this.#listeningSockets ??= new ListeningSockets(new Sockets(libc))
+    return this.#listeningSockets
   }
 
   /** The thread's ring, taken on first use: a program that opens nothing should not pay for it. */
   get #ring(): RingNetwork | null {
-    if (!this.#usesRing) return null
+    if (this.#io !== 'ring') return null
     const loop = RingLoop.ofThread()
     return loop && new RingNetwork(loop, this.#clock, this.#report)
   }

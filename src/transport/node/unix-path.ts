@@ -26,6 +26,15 @@ export async function clearUnixPath(path: string): Promise<void> {
   }
 }
 
+/** Removes the file of a unix socket that is not served any more; what stays is replaced by the next. */
+export function removeUnixPath(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It is gone already, or the folder is not ours any more.
+  }
+}
+
 /** Whether somebody accepts on the unix socket at `path`; only a plain refusal says no. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {

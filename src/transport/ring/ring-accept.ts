@@ -18,13 +18,12 @@ export interface RingAcceptOwner {
  * pauses for a second, in which clients wait in the kernel's queue.
  */
 export class RingAccept implements RingUser {
-  /** Whether {@link close} was called. */
-  isClosing = false
   readonly #loop: RingLoop
   readonly #clock: Clock
   readonly #fd: number
   readonly #slot: number
   readonly #owner: RingAcceptOwner
+  #isClosing = false
   #isAccepting = false
   #isPaused = false
   /** The owner knows of a failure. */
@@ -47,11 +46,13 @@ export class RingAccept implements RingUser {
 
   /** Stops accepting. What was accepted by then is given away before the promise resolves. */
   close(): Promise<void> {
-    if (!this.isClosing) {
-      this.isClosing = true
+    if (!this.#isClosing) {
+      this.#isClosing = true
       const { ring } = this.#loop
       if (this.#isAccepting) ring.cancel(this.#fd)
       ring.close(this.#slot, CLOSED, this.#fd)
+      // At once: whoever closes a listener may say right after that it is closed.
+      ring.enter()
       this.#loop.wake()
     }
     return this.#closed
@@ -62,7 +63,7 @@ export class RingAccept implements RingUser {
     else {
       if (IoUring.isLast(flags)) this.#isAccepting = false
       if (result >= 0) this.#accepted(result)
-      else if (!this.isClosing) this.#failed(result)
+      else if (!this.#isClosing) this.#failed(result)
     }
     if (this.#fdClosed && !this.#isAccepting) {
       this.#loop.leave(this.#slot)
@@ -71,7 +72,7 @@ export class RingAccept implements RingUser {
   }
 
   #accept(): void {
-    if (this.#isAccepting || this.isClosing || this.#isPaused) return
+    if (this.#isAccepting || this.#isClosing || this.#isPaused) return
     this.#isAccepting = true
     this.#loop.ring.accept(this.#slot, ACCEPTED, this.#fd)
     this.#loop.wake()

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import {
+  batchesOf,
+  decodeBatch,
+  decodeFromPingora,
+  encodeBatch,
+  encodeForPingora,
+  startsBatch,
+} from './handover-message.js'
+
+const NAMES = ['0.0.0.0:80', '[::1]:443', 'unix:/run/a.sock']
+const FAILED = { code: 'PGR_HANDOVER_FAILED' }
+
+describe("Pingora's message", () => {
+  test('has a blank between addresses, and unix sockets by their path', () => {
+    const bytes = encodeForPingora(NAMES)
+    assert.equal(bytes.toString(), '0.0.0.0:80 [::1]:443 /run/a.sock')
+    assert.deepEqual(decodeFromPingora(bytes.toString()), NAMES)
+    assert.equal(startsBatch(bytes.toString()), false)
+  })
+
+  test('is refused where it would not fit or be understood', () => {
+    const many = (count: number) => new Array<string>(count).fill('127.0.0.1:80')
+    assert.equal(encodeForPingora(many(32)).length, 32 * 13 - 1)
+    for (const names of [many(33), [`unix:/${'x'.repeat(2_048)}`], ['unix:/a b']]) {
+      assert.throws(() => encodeForPingora(names), FAILED)
+    }
+  })
+})
+
+describe('our message', () => {
+  test('is one line for each batch', () => {
+    for (const count of [1, 200, 201, 450]) {
+      const names = Array.from({ length: count }, (_, index) => `unix:/a b/${index}\n.sock`)
+      const lines = batchesOf(names).map((batch) => encodeBatch(batch).toString())
+      for (const line of lines)
+        assert.ok(startsBatch(line) && line.indexOf('\n') === line.length - 1)
+      const decoded = lines.map((line) => decodeBatch(line))
+      assert.deepEqual(
+        decoded.flatMap((batch) => batch.names),
+        names,
+      )
+      assert.deepEqual(
+        decoded.map(({ more }) => more),
+        decoded.map((_, index) => index < decoded.length - 1),
+      )
+      assert.ok(decoded.every((batch) => batch.names.length <= 200))
+    }
+  })
+
+  test('is refused when it is anything else', () => {
+    for (const line of ['{', '{}', '{"names":[1],"more":false}', '{"names":[]}', '[]', 'null']) {
+      assert.throws(() => decodeBatch(line), FAILED)
+    }
+  })
+})

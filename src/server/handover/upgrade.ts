@@ -1,0 +1,109 @@
+/** `Upgrade`: a server's part in an upgrade without loss, as the new process or as the old one. */
+import { ProxyError, describeThrown } from '../../error/index.js'
+import type { Logger } from '../../observability/index.js'
+import { Sockets, loadLibc } from '../../os/internal.js'
+import type { Environment, ListeningSockets } from '../../transport/index.js'
+import { receiveListeners } from './receive-listeners.js'
+import type { ReceivedListeners } from './receive-listeners.js'
+import { sendListeners } from './send-listeners.js'
+import type { ChannelParts } from './upgrade-channel.js'
+
+/** What an upgrade is made of. */
+export interface UpgradeOptions {
+  readonly env: Environment
+  readonly logger: Logger
+  /** Pingora's `upgrade_sock`. */
+  readonly path: string
+  /** Pingora's `upgrade_sock_connect_accept_max_retries`: seconds that one side waits for the other. */
+  readonly maxRetries: number
+  /** The user of this process. */
+  readonly user: number
+}
+
+/** Both sides; a process is first the new one, and some day the old one. */
+export class Upgrade {
+  readonly #options: UpgradeOptions
+  #received: ReceivedListeners | null = null
+  #isHandingOver = false
+
+  constructor(options: UpgradeOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The new process: takes the listeners of the old one, which services then find as their own.
+   * @param onBound called when the old process may be told to hand over.
+   * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`.
+   */
+  async receive(onBound: () => void = () => undefined): Promise<void> {
+    const { logger, path, maxRetries } = this.#options
+    const { parts, listening } = this.#parts()
+    this.#received = await receiveListeners({
+      ...parts,
+      path,
+      owner: null,
+      maxWaitMs: (maxRetries + 1) * 1_000,
+      onBound: () => {
+        logger.info(`upgrade: waiting for the old process at ${path}`)
+        onBound()
+      },
+      onRefused: (reason) => {
+        logger.warn('upgrade: refused a process', { reason })
+      },
+    })
+    listening.inherit(this.#received.sockets)
+  }
+
+  /** The new process serves: the old one may stop. What was taken and is not served is closed. */
+  async ready(): Promise<void> {
+    const { logger } = this.#options
+    if (this.#received === null) return
+    const unclaimed = this.#parts().listening.takeOver()
+    if (unclaimed.length > 0) logger.info(`upgrade: no longer served: ${unclaimed.join(' ')}`)
+    try {
+      await this.#received.acknowledge()
+    } catch (thrown) {
+      logger.warn('upgrade: the old process does not listen', { reason: describeThrown(thrown) })
+    }
+    this.#received = null
+  }
+
+  /**
+   * The old process: hands its listeners over. Resolves to whether it may stop; if not, the log
+   * says why, and everything goes on as before.
+   */
+  async handOver(): Promise<boolean> {
+    const { logger, path, maxRetries } = this.#options
+    if (this.#isHandingOver) return false
+    this.#isHandingOver = true
+    try {
+      const { parts, listening } = this.#parts()
+      // Without a listener there is nothing that a client could miss.
+      if (listening.open.length > 0) await sendListeners({ ...parts, path, maxRetries, listening })
+      listening.handOver()
+      logger.info('upgrade: the new process serves')
+      return true
+    } catch (thrown) {
+      logger.error('upgrade failed, serving on', { reason: describeThrown(thrown) })
+      return false
+    } finally {
+      this.#isHandingOver = false
+    }
+  }
+
+  #parts(): { parts: ChannelParts; listening: ListeningSockets } {
+    const { env, user } = this.#options
+    const libc = loadLibc()
+    const { listeningSockets: listening } = env.network
+    if (libc === null || listening === null || listening === undefined) {
+      throw new ProxyError('PGR_NOT_AVAILABLE', 'an upgrade needs Linux and the package koffi')
+    }
+    const allowedUsers = new Set([user, ROOT])
+    return {
+      parts: { libc, sockets: new Sockets(libc), clock: env.clock, allowedUsers },
+      listening,
+    }
+  }
+}
+
+const ROOT = 0

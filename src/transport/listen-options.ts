@@ -1,0 +1,14 @@
+/** `ListenOptions`: how a network listens. */
+
+/** How to listen. */
+export interface ListenOptions {
+  /** Pending connections that the kernel keeps. Default: 511. */
+  readonly backlog?: number
+  /** Permission bits of a unix socket's file. Default: 0o666, as Pingora's. */
+  readonly unixMode?: number
+  /**
+   * Told when accepting fails, such as for want of descriptors, once until it has worked again. It
+   * is tried again each second; until then clients wait in the kernel. Default: nobody is told.
+   */
+  readonly onAcceptError?: (error: Error) => void
+}

@@ -1,0 +1,124 @@
+/** `ListeningSockets`: the descriptors that a process listens on, its own and inherited ones. */
+import { chmodSync } from 'node:fs'
+import type { Sockets } from '../os/internal.js'
+import { formatAddress } from './address.js'
+import type { SocketAddress } from './address.js'
+import type { ListenOptions } from './listen-options.js'
+import { listenError } from './node/system-errors.js'
+import { statusError } from './node/tcp-binding.js'
+import { DEFAULT_UNIX_MODE, clearUnixPath, removeUnixPath } from './node/unix-path.js'
+
+/** One socket that listens. */
+export interface ListeningSocket {
+  /** Its descriptor. */
+  readonly fd: number
+  /** Where it was asked to listen, such as `0.0.0.0:6188` or `unix:/run/a.sock`; port 0 stays 0. */
+  readonly name: string
+  /** Where it listens, with the real port. */
+  readonly bound: SocketAddress
+  /** Whether accepting on it never waits, which is as another process has left it. */
+  readonly isNonBlocking: boolean
+}
+
+/** A socket as another process knew it. */
+export type InheritedSocket = Pick<ListeningSocket, 'fd' | 'name'>
+
+/**
+ * Opens sockets that listen, or takes those that came from another process under the same name. As
+ * descriptors they can go to the next process, with the clients that wait in their queues.
+ */
+export class ListeningSockets {
+  readonly #sockets: Sockets
+  readonly #inherited: InheritedSocket[] = []
+  readonly #open = new Set<ListeningSocket>()
+  /** Whether the files of unix sockets are ours to remove: not while another process serves them too. */
+  #ownsPaths = true
+
+  constructor(sockets: Sockets) {
+    this.#sockets = sockets
+  }
+
+  /** The sockets that listen now, in the order in which they were opened. */
+  get open(): readonly ListeningSocket[] {
+    return [...this.#open]
+  }
+
+  /** Has later listeners of the same names take these sockets, which the other process serves too. */
+  inherit(sockets: readonly InheritedSocket[]): void {
+    this.#ownsPaths = false
+    this.#inherited.push(...sockets)
+  }
+
+  /** From here on only we serve: closes what was inherited and never asked for. Returns its names. */
+  takeOver(): string[] {
+    this.#ownsPaths = true
+    const unclaimed = this.#inherited.splice(0)
+    for (const { fd, name } of unclaimed) {
+      if (name.startsWith(UNIX)) removeUnixPath(name.slice(UNIX.length))
+      this.#sockets.close(fd)
+    }
+    return unclaimed.map(({ name }) => name)
+  }
+
+  /** From here on only the process that got the descriptors serves. */
+  handOver(): void {
+    this.#ownsPaths = false
+  }
+
+  /**
+   * Listens on `address`. A unix socket's file that nobody serves any more is replaced.
+   * @throws {@link ProxyError} (rejects) `PGR_LISTEN_FAILED` with the address and the reason.
+   */
+  async listen(address: SocketAddress, options: ListenOptions): Promise<ListeningSocket> {
+    const name = formatAddress(address)
+    const index = this.#inherited.findIndex((socket) => socket.name === name)
+    const [inherited] = index < 0 ? [] : this.#inherited.splice(index, 1)
+    if (inherited === undefined && address.kind === 'unix') await clearUnixPath(address.path)
+    const fd = inherited?.fd ?? this.#bind(address)
+    this.#start(fd, address, options)
+    const bound =
+      address.kind === 'unix' ? address : { ...address, port: this.#sockets.localEnd(fd)[1] }
+    const socket = { fd, name, bound, isNonBlocking: this.#sockets.isNonBlocking(fd) }
+    this.#open.add(socket)
+    return socket
+  }
+
+  /** To be called before the descriptor of `socket` is closed; removes the file of a unix socket. */
+  release(socket: ListeningSocket): void {
+    if (!this.#open.delete(socket) || !this.#ownsPaths || socket.bound.kind !== 'unix') return
+    removeUnixPath(socket.bound.path)
+  }
+
+  /** A bound descriptor. Where a step fails nothing stays open. */
+  #bind(address: SocketAddress): number {
+    const sockets = this.#sockets
+    const fd = sockets.open(address)
+    if (fd < 0) throw listenError(formatAddress(address), statusError(fd, 'socket'))
+    let status = address.kind === 'ip' ? sockets.reuseAddress(fd) : 0
+    // What is accepted inherits it.
+    if (status >= 0 && address.kind === 'ip') status = sockets.noDelay(fd)
+    if (status >= 0) status = sockets.bind(fd, address)
+    if (status < 0) this.#giveUp(fd, address, statusError(status, 'bind'))
+    return fd
+  }
+
+  #start(fd: number, address: SocketAddress, options: ListenOptions): void {
+    const { backlog = DEFAULT_BACKLOG, unixMode = DEFAULT_UNIX_MODE } = options
+    const status = this.#sockets.listen(fd, backlog)
+    if (status < 0) this.#giveUp(fd, address, statusError(status, 'listen'))
+    try {
+      if (address.kind === 'unix') chmodSync(address.path, unixMode)
+    } catch (cause) {
+      this.#giveUp(fd, address, cause)
+    }
+  }
+
+  #giveUp(fd: number, address: SocketAddress, cause: unknown): never {
+    this.#sockets.close(fd)
+    throw listenError(formatAddress(address), cause)
+  }
+}
+
+/** Pending connections that the kernel keeps. */
+export const DEFAULT_BACKLOG = 511
+const UNIX = 'unix:'
