@@ -18,12 +18,10 @@ describe('HeaderMap', () => {
     const headers = mapOf(['X-One', '1'], ['ETag', 'a'], ['x-oNE', '2'])
     assert.equal(headers.get('x-one'), '1')
     assert.equal(headers.get('X-ONE'), '1')
-    assert.equal(headers.getByKey('etag'), 'a')
     assert.deepEqual(headers.getAll('X-one'), ['1', '2'])
     assert.equal(headers.has('etag'), true)
     assert.equal(headers.has('none'), false)
     assert.equal(headers.get('none'), undefined)
-    assert.equal(headers.getByKey('none'), undefined)
     assert.deepEqual(headers.getAll('none'), [])
     assert.equal(headers.size, 3)
   })
@@ -152,7 +150,7 @@ describe('HeaderMap', () => {
 
   test('keeps no text of the lines that a change makes wrong', () => {
     const headers = HeaderMap.fromLines('A: 1\r\n', known({}))
-    headers.appendChecked('Date', 'date', 'now')
+    headers.addDate('now')
     assert.equal(headers.toLines(), 'A: 1\r\nDate: now\r\n')
     const copy = headers.clone()
     copy.remove('a')
@@ -165,22 +163,63 @@ describe('HeaderMap', () => {
 
   test('reads lines when it is asked for what is not known', () => {
     const lines = 'Host: host\r\nX-A: b: c\r\nEmpty: \r\nDate: d\r\n'
-    const headers = HeaderMap.fromLines(lines, known({ host: 'host', date: 'd' }))
-    assert.equal(headers.getByKey('date'), 'd')
-    assert.equal(headers.getByKey('content-length'), undefined)
+    const headers = HeaderMap.fromLines(lines, known({ host: 'host', hostAt: 0, hasDate: true }))
+    assert.equal(headers.hasDate, true)
+    assert.equal(headers.contentLength, undefined)
     assert.equal(headers.clone().toLines(), lines)
     assert.equal(headers.get('x-a'), 'b: c')
     assert.deepEqual([...headers].at(2), ['Empty', ''])
     assert.equal(headers.size, 4)
-    assert.equal(headers.getByKey('host'), 'host')
+    assert.equal(headers.host, 'host')
+    assert.equal(headers.hasDate, true)
   })
 
-  test('tells of a known field that was added to lines nobody has read', () => {
-    const headers = HeaderMap.fromLines('Host: h\r\n', known({ host: 'h' }))
-    headers.appendChecked('Date', 'date', 'now')
-    assert.equal(headers.getByKey('date'), 'now')
-    assert.equal(headers.clone().getByKey('date'), 'now')
+  test('tells of a Date that was added to lines nobody has read', () => {
+    const headers = HeaderMap.fromLines('Host: h\r\n', known({ host: 'h', hostAt: 0 }))
+    assert.equal(headers.hasDate, false)
+    headers.addDate('now')
+    assert.equal(headers.hasDate, true)
+    assert.equal(headers.clone().hasDate, true)
     assert.equal(headers.toLines(), 'Host: h\r\nDate: now\r\n')
+    assert.equal(headers.get('date'), 'now')
+  })
+
+  test('sets Host in lines nobody has read as it does in those that were read', () => {
+    const before = 'Content-Length: 5\r\nX-A: a\r\n'
+    for (const hostAt of [0, before.length]) {
+      for (const host of ['', 'h', 'a-longer.test:8080']) {
+        const line = `hOST: ${host}\r\n`
+        const lines = hostAt === 0 ? line + before : before + line
+        const facts = known({ host, hostAt, contentLength: '5' })
+        for (const [name, value] of [
+          ['Host', 'other.test'],
+          ['host', ''],
+          ['HOST', host],
+        ] as const) {
+          const unread = HeaderMap.fromLines(lines, facts)
+          const read = HeaderMap.fromLines(lines, facts)
+          assert.equal(read.size, 3)
+          const original = unread.clone()
+          for (const headers of [unread, read]) {
+            headers.set(name, 'first.test')
+            headers.set(name, value)
+          }
+          assert.equal(unread.toLines(), read.toLines())
+          assert.equal(unread.host, value)
+          assert.equal(unread.contentLength, '5')
+          assert.deepEqual([...unread], [...read])
+          assert.equal(original.toLines(), lines)
+          assert.equal(original.host, host)
+        }
+      }
+    }
+  })
+
+  test('sets Host where there are several, so that one is left', () => {
+    const facts = known({ host: 'a', hostAt: -1 })
+    const headers = HeaderMap.fromLines('Host: a\r\nX: y\r\nHost: b\r\n', facts)
+    headers.set('Host', 'c')
+    assert.equal(headers.toLines(), 'Host: c\r\nX: y\r\n')
   })
 
   test('changes nothing when it refuses', () => {
@@ -238,7 +277,7 @@ describe('HeaderMap', () => {
 })
 
 function known(fields: Partial<KnownFields>): KnownFields {
-  return { 'content-length': undefined, date: undefined, host: undefined, ...fields }
+  return { contentLength: undefined, hasDate: false, host: undefined, hostAt: -1, ...fields }
 }
 
 describe('isToken, isFieldValue and lowerCaseName', () => {

@@ -2,14 +2,16 @@
 import { ProxyError } from '../error/index.js'
 import { COMMON_FIELD_NAMES } from './common-field-names.js'
 
-/** The first values of the fields that are asked for in every message, by lower-case name. */
+/** What is asked of the fields of every message, for those who make a map of lines to say beforehand. */
 export interface KnownFields {
-  /** Content-Length. */
-  readonly 'content-length': string | undefined
-  /** Date. */
-  readonly date: string | undefined
-  /** Host. */
+  /** The value of the first Content-Length. */
+  readonly contentLength: string | undefined
+  /** Whether there is a Date. */
+  readonly hasDate: boolean
+  /** The value of the first Host. */
   readonly host: string | undefined
+  /** Where its line starts in the lines; -1 unless there is exactly one. */
+  readonly hostAt: number
 }
 
 /**
@@ -21,26 +23,29 @@ export class HeaderMap {
   #list: string[] | null = null
   /** The field lines as text, where they are known: most messages pass without a look at their fields. */
   #lines: string | null = ''
-  /** What is known without reading the lines. */
-  #known: KnownFields = NOTHING_KNOWN
+  // As in `KnownFields`; they hold while only the lines are known.
+  #contentLength: string | undefined = undefined
+  #hasDate = false
+  #host: string | undefined = undefined
+  #hostAt = -1
 
   /** How many field lines there are. */
   get size(): number {
-    return this.#fields.length / 3
+    return this.#fields().length / 3
   }
 
   /** The value of the first field called `name`, or `undefined`. */
   get(name: string): string | undefined {
-    const index = this.#find(lowerCaseName(name), 0)
-    return index < 0 ? undefined : this.#fields[index + 2]
+    return this.#first(lowerCaseName(name))
   }
 
   /** The values of all fields called `name`, in order. */
   getAll(name: string): string[] {
     const key = lowerCaseName(name)
+    const fields = this.#fields()
     const values: string[] = []
     for (let i = this.#find(key, 0); i >= 0; i = this.#find(key, i + 3)) {
-      values.push(this.#fields[i + 2]!)
+      values.push(fields[i + 2]!)
     }
     return values
   }
@@ -57,14 +62,16 @@ export class HeaderMap {
   set(name: string, value: string): void {
     const key = checkedKey(name)
     checkValue(name, value)
+    if (key === 'host' && this.#replaceHostLine(name, value)) return
+    const fields = this.#fields()
     const first = this.#find(key, 0)
     this.#lines = null
     if (first < 0) {
-      this.#fields.push(name, key, value)
+      fields.push(name, key, value)
       return
     }
-    this.#fields[first] = name
-    this.#fields[first + 2] = value
+    fields[first] = name
+    fields[first + 2] = value
     this.#removeFrom(key, first + 3)
   }
 
@@ -78,7 +85,7 @@ export class HeaderMap {
     if (SINGLE.has(key) && this.#find(key, 0) >= 0) {
       throw new ProxyError('PGR_OPTION_INVALID', `${name} can stand in a head only once: set it`)
     }
-    this.#fields.push(name, key, value)
+    this.#fields().push(name, key, value)
     this.#lines = null
   }
 
@@ -89,9 +96,8 @@ export class HeaderMap {
 
   /** The fields as `[name, value]`, in order, names as written. */
   *entries(): IterableIterator<[string, string]> {
-    for (let i = 0; i < this.#fields.length; i += 3) {
-      yield [this.#fields[i]!, this.#fields[i + 2]!]
-    }
+    const fields = this.#fields()
+    for (let i = 0; i < fields.length; i += 3) yield [fields[i]!, fields[i + 2]!]
   }
 
   [Symbol.iterator](): IterableIterator<[string, string]> {
@@ -103,44 +109,52 @@ export class HeaderMap {
     const copy = new HeaderMap()
     copy.#list = this.#list?.slice() ?? null
     copy.#lines = this.#lines
-    copy.#known = this.#known
+    copy.#takeKnown(this.#contentLength, this.#hasDate, this.#host, this.#hostAt)
     return copy
   }
 
-  /** Adds a field that needs no check; `key` is `name` in lower case. */
-  appendChecked(name: string, key: string, value: string): void {
-    if (this.#lines !== null) this.#lines += `${name}: ${value}\r\n`
-    if (this.#list !== null) this.#list.push(name, key, value)
-    else if (isKnown(key)) this.#known = { ...this.#known, [key]: value }
+  /** Adds a Date with a value that needs no check to fields without one. */
+  addDate(value: string): void {
+    if (this.#lines !== null) this.#lines += `Date: ${value}\r\n`
+    if (this.#list !== null) this.#list.push('Date', 'date', value)
+    this.#hasDate = true
   }
 
   /**
    * Makes a map of checked field lines, each `NAME: VALUE` and CRLF, which are only read when
-   * somebody asks for more than `known` tells; `known` must not change afterwards.
+   * somebody asks for more than `known` tells.
    */
   static fromLines(lines: string, known: KnownFields): HeaderMap {
     const map = new HeaderMap()
     map.#lines = lines
-    map.#known = known
+    map.#takeKnown(known.contentLength, known.hasDate, known.host, known.hostAt)
     return map
   }
 
-  /** Whether no field has been changed or removed since a parser made the map. */
+  /** Whether no field but Host has been changed or removed since a parser made the map. */
   get isAsParsed(): boolean {
     return this.#lines !== null
   }
 
-  /** The value of the first field whose lower-case name is `key`. For hot paths. */
-  getByKey(key: string): string | undefined {
-    if (this.#list === null && isKnown(key)) return this.#known[key]
-    const index = this.#find(key, 0)
-    return index < 0 ? undefined : this.#fields[index + 2]
+  /** The value of Content-Length, or `undefined`; as `get`, without a search where it is known. */
+  get contentLength(): string | undefined {
+    return this.#list === null ? this.#contentLength : this.#first('content-length')
+  }
+
+  /** The value of Host, or `undefined`; as `get`, without a search where it is known. */
+  get host(): string | undefined {
+    return this.#list === null ? this.#host : this.#first('host')
+  }
+
+  /** Whether there is a Date; as `has`, without a search where it is known. */
+  get hasDate(): boolean {
+    return this.#list === null ? this.#hasDate : this.#find('date', 0) >= 0
   }
 
   /** The field lines as HTTP/1 writes them, each with its CRLF. */
   toLines(): string {
     if (this.#lines !== null) return this.#lines
-    const fields = this.#fields
+    const fields = this.#fields()
     let lines = ''
     for (let i = 0; i < fields.length; i += 3) {
       lines += fields[i]! + ': ' + fields[i + 2]! + '\r\n'
@@ -148,32 +162,57 @@ export class HeaderMap {
     return lines
   }
 
-  get #fields(): string[] {
+  #fields(): string[] {
     this.#list ??= readLines(this.#lines ?? '')
     return this.#list
   }
 
+  #first(key: string): string | undefined {
+    const index = this.#find(key, 0)
+    return index < 0 ? undefined : this.#fields()[index + 2]
+  }
+
   #find(key: string, from: number): number {
-    const fields = this.#fields
+    const fields = this.#fields()
     for (let i = from; i < fields.length; i += 3) {
       if (fields[i + 1] === key) return i
     }
     return -1
   }
 
+  #takeKnown(
+    contentLength: string | undefined,
+    hasDate: boolean,
+    host: string | undefined,
+    hostAt: number,
+  ): void {
+    this.#contentLength = contentLength
+    this.#hasDate = hasDate
+    this.#host = host
+    this.#hostAt = hostAt
+  }
+
+  /** Most proxies set Host in every request: while only the lines are known, they stay unread. */
+  #replaceHostLine(name: string, value: string): boolean {
+    const at = this.#hostAt
+    const lines = this.#lines
+    const host = this.#host
+    if (this.#list !== null || at < 0 || lines === null || host === undefined) return false
+    const end = at + 'Host: '.length + host.length + '\r\n'.length
+    this.#lines = `${lines.slice(0, at)}${name}: ${value}\r\n${lines.slice(end)}`
+    this.#host = value
+    return true
+  }
+
   #removeFrom(key: string, from: number): boolean {
     let found = false
     for (let i = this.#find(key, from); i >= 0; i = this.#find(key, i)) {
-      this.#fields.splice(i, 3)
+      this.#fields().splice(i, 3)
       this.#lines = null
       found = true
     }
     return found
   }
-}
-
-function isKnown(key: string): key is keyof KnownFields {
-  return key === 'content-length' || key === 'date' || key === 'host'
 }
 
 function readLines(lines: string): string[] {
@@ -240,11 +279,6 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Controls but TAB, and all that is not one latin1 byte. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-const NOTHING_KNOWN: KnownFields = Object.freeze({
-  'content-length': undefined,
-  date: undefined,
-  host: undefined,
-})
 const COMMON_NAMES: ReadonlyMap<string, string> = new Map(
   COMMON_FIELD_NAMES.flatMap((name) => {
     const key = internalized(name.toLowerCase())

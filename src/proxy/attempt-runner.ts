@@ -177,7 +177,7 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
 function upstreamRequest(header: RequestHeader, peer: HttpPeer): RequestHeader {
   const request = header.clone()
   // Only HTTP/1.0 requests may come without Host; HTTP/1.1, which we speak, must have one.
-  if (request.headers.getByKey('host') === undefined) {
+  if (request.headers.host === undefined) {
     request.headers.set('Host', peer.sni !== '' ? peer.sni : hostOf(peer.address))
   }
   return request

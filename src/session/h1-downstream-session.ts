@@ -113,8 +113,8 @@ export class H1DownstreamSession implements DownstreamSession {
     if (header.status === 204) header.headers.remove('content-length')
     // A response before the end of the request leaves bytes behind that nobody may take for a request.
     if (!this.bodyDone || this.#owner.mustClose || length === UNTIL_CLOSE) this.keepAlive = false
-    if (header.headers.getByKey('date') === undefined) {
-      header.headers.appendChecked('Date', 'date', this.#owner.date.at(this.#owner.clock.wallMs()))
+    if (!header.headers.hasDate) {
+      header.headers.addDate(this.#owner.date.at(this.#owner.clock.wallMs()))
     }
     this.headerWritten = true
     this.#owner.writer.head(writeResponseHead(header, length, this.#connectionOption()), length)
@@ -163,7 +163,7 @@ export class H1DownstreamSession implements DownstreamSession {
   /** HTTP/1.1 clients get chunks where the length is unknown; older ones the end of the connection. */
   #lengthFor({ headers }: ResponseHeader, bodyLength: BodyLength): BodyLength {
     // What the parser found stands as long as nobody has changed the fields.
-    const isKnown = headers.isAsParsed && headers.getByKey('content-length') !== undefined
+    const isKnown = headers.isAsParsed && headers.contentLength !== undefined
     if (bodyLength >= 0 && isKnown) return bodyLength
     const length = declaredLength(headers, bodyLength >= 0 ? CHUNKED : bodyLength)
     if (length >= 0) return length

@@ -1,4 +1,4 @@
-/** Which bytes may stand where in an HTTP/1 head, as tables for one-lookup tests. */
+/** Which bytes may stand where in an HTTP/1 head, as tables for one-lookup tests, and looks at bytes. */
 
 export const TAB = 0x09
 export const LF = 0x0a
@@ -24,6 +24,13 @@ export const IS_HOST: Uint8Array = table((byte) => /^[A-Za-z0-9._~!$&'()*+,;=%-]
 /** Whether a byte is one of 0 to 9. */
 export function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
+}
+
+/** Whether the bytes of `buffer` from `at` on are those of `expected`. */
+export function bytesAt(buffer: Buffer, at: number, expected: Uint8Array): boolean {
+  const { length } = expected
+  for (let i = 0; i < length; i++) if (buffer[at + i] !== expected[i]) return false
+  return true
 }
 
 /** The value of a hexadecimal digit, 255 for other bytes. */

@@ -2,6 +2,7 @@
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import type { HeaderMap, KnownFields } from '../../http/index.js'
+import { bytesAt } from './byte-classes.js'
 
 /** A body length: bytes, or one of {@link CHUNKED} and {@link UNTIL_CLOSE}. */
 export type BodyLength = number
@@ -10,12 +11,29 @@ export const CHUNKED: BodyLength = -1
 /** The body ends with the connection (responses only, RFC 9112 §6.3 rule 8). */
 export const UNTIL_CLOSE: BodyLength = -2
 
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
+/** The codes of what can be wrong with fields, by the section that they stand in. */
+export interface FieldCodes {
+  /** Too many fields. */
+  readonly limitCode: ErrorCode
+  /** A line that is not a field, or says what cannot be. */
+  readonly invalidCode: ErrorCode
+}
 
-/** Collects, while fields are read, what frames the message; such fields never reach the map. */
-export class HeadFacts {
+/**
+ * A section as it is read: its bytes, and what its fields say about the message. What frames the
+ * message is collected here and never reaches the map.
+ */
+export class HeadFacts implements KnownFields {
+  readonly buffer: Buffer
+  /** The latin1 text of the section, and of what follows it as far as it is there. */
+  readonly text: string
+  /** Where `text` starts in `buffer`. */
+  readonly textStart: number
+  readonly codes: FieldCodes
+  /** Where the section ends, its empty line included; once its fields have been parsed. */
+  end = 0
   /** From Content-Length; -1 when there is none. */
-  contentLength = -1
+  bodyLength = -1
   /** Whether there is a `Transfer-Encoding: chunked`. */
   chunked = false
   /** `Connection: close`. */
@@ -26,51 +44,60 @@ export class HeadFacts {
   expectContinue = false
   /** `TE: trailers`. */
   acceptsTrailers = false
-  /** What a `HeaderMap` wants to know beforehand. */
-  readonly known: Writable<KnownFields> = {
-    'content-length': undefined,
-    date: undefined,
-    host: undefined,
-  }
   /** Host fields seen. */
   hosts = 0
+  /** Where the value of the last of them stands in `buffer`. */
+  hostStart = 0
+  hostEnd = 0
+  contentLength: string | undefined = undefined
+  hasDate = false
+  host: string | undefined = undefined
+  hostAt = -1
   /** Fields that Connection names, in lower case; `null` when it names none. */
   #named: string[] | null = null
 
-  readonly #invalidCode: ErrorCode
+  constructor(buffer: Buffer, text: string, textStart: number, codes: FieldCodes) {
+    this.buffer = buffer
+    this.text = text
+    this.textStart = textStart
+    this.codes = codes
+  }
 
-  constructor(invalidCode: ErrorCode) {
-    this.#invalidCode = invalidCode
+  /** The text of `buffer[start, end)`. */
+  slice(start: number, end: number): string {
+    return this.text.slice(start - this.textStart, end - this.textStart)
   }
 
   /**
-   * Takes note of one of {@link NOTED_FIELDS}. Returns whether the field goes on to the map:
+   * Takes note of one of {@link NOTED_FIELDS}, whose value is `buffer[start, end)` and whose line
+   * would start at `lineAt` in the map's lines. Returns whether the field goes on to the map:
    * hop-by-hop fields stay here (RFC 9110 §7.6.1).
    */
-  note(key: string, value: string): boolean {
+  note(key: string, start: number, end: number, lineAt: number): boolean {
     switch (key) {
       case 'content-length':
-        this.#noteContentLength(value)
-        this.known[key] = value
+        this.#noteContentLength(start, end)
         return true
       case 'host':
-        this.hosts++
-        this.known.host ??= value
+        this.hostStart = start
+        this.hostEnd = end
+        this.hostAt = this.hosts++ === 0 ? lineAt : -1
+        this.host ??= this.slice(start, end)
         return true
       case 'date':
-        this.known.date ??= value
+        this.hasDate = true
         return true
       case 'expect':
-        this.expectContinue = value.toLowerCase() === '100-continue'
+        this.expectContinue = this.slice(start, end).toLowerCase() === '100-continue'
         return true
       case 'connection':
-        this.#noteConnection(value)
+        this.#noteConnection(start, end)
         return false
       case 'transfer-encoding':
-        this.#noteTransferEncoding(value)
+        this.#noteTransferEncoding(this.slice(start, end))
         return false
       case 'te':
-        this.acceptsTrailers ||= /(^|,)[ \t]*trailers[ \t]*(,|;|$)/i.test(value)
+        this.acceptsTrailers ||= TRAILERS.test(this.slice(start, end))
         return false
       default:
         return false
@@ -83,31 +110,32 @@ export class HeadFacts {
     for (const name of this.#named) if (!KEPT_THOUGH_NAMED.has(name)) headers.remove(name)
   }
 
-  #noteContentLength(value: string): void {
+  #noteContentLength(start: number, end: number): void {
     // 1*DIGIT and nothing else, once (RFC 9110 §8.6): lists and repeats are where parsers disagree.
-    if (this.contentLength >= 0) throw this.#invalid('Content-Length')
-    this.contentLength = decimal(value)
-    if (this.contentLength < 0) throw this.#invalid('Content-Length')
+    if (this.bodyLength >= 0) throw this.#badLength('Content-Length')
+    this.bodyLength = decimal(this.buffer, start, end)
+    if (this.bodyLength < 0) throw this.#badLength('Content-Length')
+    this.contentLength = this.slice(start, end)
   }
 
   #noteTransferEncoding(value: string): void {
-    if (this.chunked || value.toLowerCase() !== 'chunked') throw this.#invalid('Transfer-Encoding')
+    if (this.chunked || value.toLowerCase() !== 'chunked') {
+      throw this.#badLength('Transfer-Encoding')
+    }
     this.chunked = true
   }
 
-  #noteConnection(value: string): void {
+  #noteConnection(start: number, end: number): void {
     // Nearly every Connection field is one of these two, as they stand.
-    if (value === 'keep-alive') {
-      this.keepAlive = true
-      return
-    }
-    if (value === 'close') {
-      this.close = true
-      return
-    }
+    if (isText(this.buffer, start, end, KEEP_ALIVE)) this.keepAlive = true
+    else if (isText(this.buffer, start, end, CLOSE)) this.close = true
+    else this.#noteConnectionOptions(this.slice(start, end))
+  }
+
+  #noteConnectionOptions(value: string): void {
     const parts = value.split(',', MAX_CONNECTION_OPTIONS + 1)
     if (parts.length + (this.#named?.length ?? 0) > MAX_CONNECTION_OPTIONS) {
-      throw new ProxyError(this.#invalidCode, 'Connection names too many fields')
+      throw new ProxyError(this.codes.invalidCode, 'Connection names too many fields')
     }
     for (const part of parts) {
       const option = part.trim().toLowerCase()
@@ -117,8 +145,8 @@ export class HeadFacts {
     }
   }
 
-  #invalid(field: string): ProxyError {
-    return new ProxyError(this.#invalidCode, `${field} does not say how long the body is`)
+  #badLength(field: string): ProxyError {
+    return new ProxyError(this.codes.invalidCode, `${field} does not say how long the body is`)
   }
 }
 
@@ -144,19 +172,28 @@ export const NOTED_FIELDS: readonly string[] = [
   'expect',
   'host',
 ]
-/** The number that `text` writes; -1 when it is none, or has leading zeros, which some read as octal. */
-function decimal(text: string): number {
-  const { length } = text
-  if (length === 0 || length > MAX_DIGITS || (length > 1 && text.charCodeAt(0) === ZERO)) return -1
+
+/** The number that the bytes write; -1 when it is none, or has leading zeros, which some read as octal. */
+function decimal(buffer: Buffer, start: number, end: number): number {
+  const length = end - start
+  if (length === 0 || length > MAX_DIGITS || (length > 1 && buffer[start] === ZERO)) return -1
   let value = 0
-  for (let i = 0; i < length; i++) {
-    const digit = text.charCodeAt(i) - ZERO
+  for (let at = start; at < end; at++) {
+    const digit = buffer[at]! - ZERO
     if (digit < 0 || digit > 9) return -1
     value = value * 10 + digit
   }
   return Number.isSafeInteger(value) ? value : -1
 }
 
+/** Whether `buffer[start, end)` is `text`. */
+function isText(buffer: Buffer, start: number, end: number, text: Uint8Array): boolean {
+  return end - start === text.length && bytesAt(buffer, start, text)
+}
+
+const KEEP_ALIVE = Buffer.from('keep-alive')
+const CLOSE = Buffer.from('close')
+const TRAILERS = /(^|,)[ \t]*trailers[ \t]*(,|;|$)/i
 const ZERO = 0x30
 const MAX_DIGITS = 16
 const KEPT_THOUGH_NAMED: ReadonlySet<string> = new Set([

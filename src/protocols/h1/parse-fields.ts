@@ -1,51 +1,25 @@
 /** Field lines (RFC 9112 §5): one pass over the bytes that checks, cuts and classifies. */
 import { ProxyError } from '../../error/index.js'
-import type { ErrorCode } from '../../error/index.js'
 import { HeaderMap } from '../../http/index.js'
 import { IS_TOKEN } from './byte-classes.js'
 import type { HeadFacts } from './head-facts.js'
 import { notedName } from './noted-names.js'
 
-/** What {@link parseFields} reads: bytes, and the same bytes as latin1 text. */
-export interface FieldSource {
-  readonly buffer: Buffer
-  /** The latin1 text of the section, and of what follows it as far as it is there. */
-  readonly text: string
-  /** Where `text` starts in `buffer`. */
-  readonly textStart: number
-  /** Field lines at the most. */
-  readonly maxFields: number
-  /** Too many fields. */
-  readonly limitCode: ErrorCode
-  /** A line that is not a field. */
-  readonly invalidCode: ErrorCode
-}
-
-/** The fields of a section, and where the section ends. */
-export interface ParsedFields {
-  readonly headers: HeaderMap
-  /** After the empty line. */
-  readonly end: number
-}
-
 /**
- * Reads the field lines from `from` up to the empty line. Returns `null` when the text ends before
- * that: what lies behind it in the buffer is not looked at.
- * @throws {@link ProxyError} with `invalidCode` or `limitCode`.
+ * Reads the field lines from `from` up to the empty line, whose end it sets as `facts.end`. Returns
+ * `null` when the text ends before that: what lies behind it in the buffer is not looked at.
+ * @param maxFields field lines at the most.
+ * @throws {@link ProxyError} with the codes of `facts`.
  */
-export function parseFields(
-  source: FieldSource,
-  from: number,
-  facts: HeadFacts,
-): ParsedFields | null {
-  const { buffer, text, textStart } = source
-  const to = textStart + text.length
+export function parseFields(facts: HeadFacts, from: number, maxFields: number): HeaderMap | null {
+  const { buffer } = facts
+  const to = facts.textStart + facts.text.length
   let at = from
   // Lines that go on as they are leave as one slice of the text, from here to the next that does not.
   let runStart = from
   let lines = ''
   for (let count = 0; at < to && buffer[at] !== CR; count++) {
-    if (count === source.maxFields) throw new ProxyError(source.limitCode)
+    if (count === maxFields) throw new ProxyError(facts.codes.limitCode)
     const nameStart = at
     while (IS_TOKEN[buffer[at]!] === 1) at++
     const nameEnd = at
@@ -61,40 +35,39 @@ export function parseFields(
     if (at > to) return null
     // No name: a fold, or a line that starts with something else; blanks before the colon: §5.1.
     const isNamed = nameEnd > nameStart && buffer[nameEnd] === COLON
-    if (!isNamed || buffer[at - 2] !== CR || buffer[at - 1] !== LF) throw invalidField(source)
+    if (!isNamed || buffer[at - 2] !== CR || buffer[at - 1] !== LF) throw invalidField(facts)
     while (valueEnd > valueStart && isBlank(buffer[valueEnd - 1]!)) valueEnd--
 
     const noted = notedName(buffer, nameStart, nameEnd)
     const goesOn =
       noted === undefined ||
-      facts.note(noted, text.slice(valueStart - textStart, valueEnd - textStart))
+      facts.note(noted, valueStart, valueEnd, lines.length + nameStart - runStart)
     // One blank before the value and none after it is how every line leaves.
     if (goesOn && valueStart === nameEnd + 2 && valueEnd === at - 2 && buffer[nameEnd + 1] === SP) {
       continue
     }
-    lines += text.slice(runStart - textStart, nameStart - textStart)
+    lines += facts.slice(runStart, nameStart)
     if (goesOn) {
-      const name = text.slice(nameStart - textStart, nameEnd - textStart)
-      lines += `${name}: ${text.slice(valueStart - textStart, valueEnd - textStart)}\r\n`
+      lines += `${facts.slice(nameStart, nameEnd)}: ${facts.slice(valueStart, valueEnd)}\r\n`
     }
     runStart = at
   }
   const end = at + 2
   if (end > to) return null
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.
-  if (buffer[at + 1] !== LF) throw invalidField(source)
-  lines += text.slice(runStart - textStart, at - textStart)
-  const headers = HeaderMap.fromLines(lines, facts.known)
+  if (buffer[at + 1] !== LF) throw invalidField(facts)
+  facts.end = end
+  const headers = HeaderMap.fromLines(lines + facts.slice(runStart, at), facts)
   facts.removeNamed(headers)
-  return { headers, end }
+  return headers
 }
 
 function isBlank(byte: number): boolean {
   return byte === SP || byte === TAB
 }
 
-function invalidField(source: FieldSource): ProxyError {
-  return new ProxyError(source.invalidCode, 'a header line is malformed')
+function invalidField(facts: HeadFacts): ProxyError {
+  return new ProxyError(facts.codes.invalidCode, 'a header line is malformed')
 }
 
 // Here and not imported: the compiler takes constants of the same file as numbers, which is a fifth of

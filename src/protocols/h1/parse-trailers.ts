@@ -18,17 +18,9 @@ export function parseTrailers(
   invalidCode: ErrorCode,
 ): HeaderMap | null {
   const text = latin1Text(buffer, start, end)
-  const source = {
-    buffer,
-    text,
-    textStart: start,
-    maxFields: MAX_TRAILERS,
-    limitCode: invalidCode,
-    invalidCode,
-  }
-  const parsed = parseFields(source, start, new HeadFacts(invalidCode))
-  if (parsed === null) throw new ProxyError(invalidCode)
-  const { headers } = parsed
+  const codes = { limitCode: invalidCode, invalidCode }
+  const headers = parseFields(new HeadFacts(buffer, text, start, codes), start, MAX_TRAILERS)
+  if (headers === null) throw new ProxyError(invalidCode)
   for (const name of FORBIDDEN) headers.remove(name)
   return headers.size === 0 ? null : headers
 }

@@ -1,11 +1,10 @@
 /** Request heads (RFC 9112 §3): bytes to `RequestHeader`, strict where proxies have been fooled. */
 import { ProxyError } from '../../error/index.js'
-import type { ErrorCode } from '../../error/index.js'
 import { RequestHeader } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { COLON, IS_HOST, IS_TARGET, IS_TOKEN, SP, isDigit } from './byte-classes.js'
+import { COLON, CR, IS_HOST, IS_TARGET, IS_TOKEN, SP, bytesAt, isDigit } from './byte-classes.js'
 import { CHUNKED, HeadFacts } from './head-facts.js'
-import type { BodyLength } from './head-facts.js'
+import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
 import type { SectionLimits } from './section-reader.js'
@@ -68,82 +67,81 @@ export function parseRequestHead(
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
 ): RequestHead | null {
   const text = latin1Text(buffer, start, to)
-  const lineEnd = text.indexOf('\r\n')
-  // An empty line may come before a request; whoever gathers heads skips it.
-  if (lineEnd <= 0) return null
   let at = start
   while (IS_TOKEN[buffer[at]!] === 1) at++
-  if (at === start || buffer[at] !== SP) throw invalid('the request line has no method')
-  const method = text.slice(0, at - start)
+  const methodEnd = at
   const targetStart = ++at
   while (IS_TARGET[buffer[at]!] === 1) at++
-  if (at === targetStart || buffer[at] !== SP) throw invalid('the request line has no target')
-  const target = text.slice(targetStart - start, at - start)
-  const version = parseVersion(text, at + 1 - start, lineEnd)
+  const targetEnd = at
+  const fieldsStart = targetEnd + VERSION_LENGTH
+  // An empty line may come before a request; whoever gathers heads skips it.
+  if (fieldsStart > to || buffer[start] === CR) return null
+  if (methodEnd === start || buffer[methodEnd] !== SP) {
+    throw invalid('the request line has no method')
+  }
+  if (targetEnd === targetStart || buffer[targetEnd] !== SP) {
+    throw invalid('the request line has no target')
+  }
+  const version = parseVersion(buffer, targetEnd, text, start)
 
-  const facts = new HeadFacts(INVALID)
-  const limitCode = 'PGR_HEADER_TOO_LARGE'
-  const source = {
-    buffer,
-    text,
-    textStart: start,
-    maxFields: maxHeaders,
-    limitCode,
-    invalidCode: INVALID,
-  } as const
-  const fields = parseFields(source, start + lineEnd + 2, facts)
-  if (fields === null) return null
+  const facts = new HeadFacts(buffer, text, start, CODES)
+  const headers = parseFields(facts, fieldsStart, maxHeaders)
+  if (headers === null) return null
 
-  const header = new RequestHeader(method, target, version, fields.headers)
+  const method = bytesAt(buffer, start, GET) ? 'GET' : facts.slice(start, methodEnd)
+  const target = facts.slice(targetStart, targetEnd)
+  const header = new RequestHeader(method, target, version, headers)
   if (method === 'CONNECT') checkConnect(target)
-  checkHost(header, facts.hosts)
-  if (target.charCodeAt(0) !== SLASH) resolveTarget(header)
+  checkHost(facts, version)
+  if (buffer[targetStart] !== SLASH) resolveTarget(header)
   return {
     header,
     bodyLength: requestBodyLength(facts, version),
     keepAlive: version === '1.1' ? !facts.close : facts.keepAlive && !facts.close,
     expectContinue: facts.expectContinue && version === '1.1',
     acceptsTrailers: facts.acceptsTrailers,
-    end: fields.end,
+    end: facts.end,
   }
 }
 
-function parseVersion(text: string, from: number, to: number): HttpVersion {
-  if (text.startsWith('HTTP/1.1\r\n', from)) return '1.1'
-  if (text.startsWith('HTTP/1.0\r\n', from)) return '1.0'
-  if (/^HTTP\/\d\.\d$/.test(text.slice(from, to))) throw new ProxyError('PGR_VERSION_UNSUPPORTED')
+/** @param at after the target. */
+function parseVersion(buffer: Buffer, at: number, text: string, textStart: number): HttpVersion {
+  if (bytesAt(buffer, at, HTTP_1_1)) return '1.1'
+  if (bytesAt(buffer, at, HTTP_1_0)) return '1.0'
+  if (OTHER_VERSION.test(text.slice(at - textStart, at - textStart + VERSION_LENGTH))) {
+    throw new ProxyError('PGR_VERSION_UNSUPPORTED')
+  }
   throw invalid('the request line does not end with an HTTP version')
 }
 
 /** RFC 9112 §6.3, without its leniences: both framings at once, or chunked in 1.0, is an attack. */
 function requestBodyLength(facts: HeadFacts, version: HttpVersion): BodyLength {
-  if (!facts.chunked) return Math.max(0, facts.contentLength)
-  if (facts.contentLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
+  if (!facts.chunked) return Math.max(0, facts.bodyLength)
+  if (facts.bodyLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
   if (version === '1.0') throw invalid('Transfer-Encoding in an HTTP/1.0 request')
   return CHUNKED
 }
 
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1, and one that can be a host. */
-function checkHost(header: RequestHeader, hosts: number): void {
+function checkHost({ hosts, buffer, hostStart, hostEnd }: HeadFacts, version: HttpVersion): void {
   if (hosts === 0) {
-    if (header.version === '1.1') throw invalid('no Host')
+    if (version === '1.1') throw invalid('no Host')
     return
   }
   if (hosts > 1) throw invalid('more than one Host')
-  if (!isHost(header.headers.getByKey('host')!)) throw invalid('the Host is not a host')
+  if (!isHost(buffer, hostStart, hostEnd)) throw invalid('the Host is not a host')
 }
 
 /** uri-host [":" port] (RFC 9110 §7.2): IPv6 in brackets, or characters of a registered name. */
-function isHost(text: string): boolean {
-  const { length } = text
-  let at = 0
-  while (at < length && IS_HOST[text.charCodeAt(at)] === 1) at++
-  if (at === length) return length > 0
-  if (at === 0) return IPV6_HOST.test(text)
-  if (text.charCodeAt(at) !== COLON || length - at > COLON_AND_PORT) return false
+function isHost(buffer: Buffer, start: number, end: number): boolean {
+  let at = start
+  while (at < end && IS_HOST[buffer[at]!] === 1) at++
+  if (at === end) return end > start
+  if (at === start) return IPV6_HOST.test(latin1Text(buffer, start, end))
+  if (buffer[at] !== COLON || end - at > COLON_AND_PORT) return false
   do at++
-  while (at < length && isDigit(text.charCodeAt(at)))
-  return at === length
+  while (at < end && isDigit(buffer[at]!))
+  return at === end
 }
 
 /** The three target forms besides origin-form (RFC 9112 §3.2). */
@@ -151,7 +149,8 @@ function resolveTarget(header: RequestHeader): void {
   if (header.target === '*' && header.method === 'OPTIONS') return
   const absolute = ABSOLUTE_TARGET.exec(header.target)
   const authority = absolute?.[1]
-  if (authority === undefined || !isHost(authority)) {
+  const bytes = Buffer.from(authority ?? '', 'latin1')
+  if (authority === undefined || !isHost(bytes, 0, bytes.length)) {
     throw invalid('the request target is neither a path nor a URL')
   }
   // The authority of the target replaces Host (§3.2.2), and the upstream gets the origin form.
@@ -172,8 +171,15 @@ function invalid(message: string): ProxyError {
   return new ProxyError(INVALID, message)
 }
 
-const INVALID: ErrorCode = 'PGR_REQUEST_INVALID'
+const INVALID = 'PGR_REQUEST_INVALID'
+const CODES: FieldCodes = { limitCode: 'PGR_HEADER_TOO_LARGE', invalidCode: INVALID }
 const SLASH = 0x2f
+const GET = Buffer.from('GET ')
+const HTTP_1_1 = Buffer.from(' HTTP/1.1\r\n')
+const HTTP_1_0 = Buffer.from(' HTTP/1.0\r\n')
+const OTHER_VERSION = /^ HTTP\/\d\.\d\r\n$/
+/** From the target to the end of its line; every version is as long as the others. */
+const VERSION_LENGTH: number = HTTP_1_1.length
 /** Brackets around an IPv6 address, then perhaps a port. */
 const IPV6_HOST = /^\[[0-9A-Fa-f:.]+\](:\d{0,5})?$/
 const COLON_AND_PORT = 6

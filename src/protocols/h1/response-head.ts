@@ -1,11 +1,10 @@
 /** Response heads (RFC 9112 §4): bytes to `ResponseHeader`. */
 import { ProxyError } from '../../error/index.js'
-import type { ErrorCode } from '../../error/index.js'
 import { ResponseHeader, hasNoBody } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { IS_VALUE, SP } from './byte-classes.js'
+import { IS_VALUE, SP, bytesAt } from './byte-classes.js'
 import { CHUNKED, HeadFacts, UNTIL_CLOSE } from './head-facts.js'
-import type { BodyLength } from './head-facts.js'
+import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
 import type { SectionLimits } from './section-reader.js'
@@ -44,48 +43,38 @@ export function parseResponseHead(
   method: string,
 ): ResponseHead | null {
   const text = latin1Text(buffer, start, to)
-  const lineEnd = text.indexOf('\r\n')
-  if (lineEnd < 0) return null
-  const version = parseVersion(text)
-  let at = start + STATUS_AT
-  const status = parseStatus(buffer, at)
-  at += 3
-  const reasonStart = buffer[at] === SP ? at + 1 : at
-  at = reasonStart
-  while (IS_VALUE[buffer[at]!] === 1) at++
-  if (at !== start + lineEnd || (at > reasonStart && buffer[reasonStart - 1] !== SP)) {
+  const statusEnd = start + STATUS_END
+  let lineEnd = statusEnd
+  while (IS_VALUE[buffer[lineEnd]!] === 1) lineEnd++
+  const fieldsStart = lineEnd + 2
+  if (fieldsStart > to) return null
+  const version = parseVersion(buffer, start)
+  const status = parseStatus(buffer, statusEnd - 3)
+  // Even the blank before the reason may be missing.
+  const hasReason = lineEnd > statusEnd
+  if (!bytesAt(buffer, lineEnd, CRLF) || (hasReason && buffer[statusEnd] !== SP)) {
     throw invalid('the status line is malformed')
   }
-  const reason = text.slice(reasonStart - start, at - start)
 
-  const facts = new HeadFacts(INVALID)
-  const limitCode = 'PGR_RESPONSE_TOO_LARGE'
-  const source = {
-    buffer,
-    text,
-    textStart: start,
-    maxFields: MAX_FIELDS,
-    limitCode,
-    invalidCode: INVALID,
-  } as const
-  const fields = parseFields(source, at + 2, facts)
-  if (fields === null) return null
-  const { headers, end } = fields
+  const facts = new HeadFacts(buffer, text, start, CODES)
+  const headers = parseFields(facts, fieldsStart, MAX_FIELDS)
+  if (headers === null) return null
 
+  const reason = bytesAt(buffer, statusEnd, OK) ? 'OK' : facts.slice(statusEnd + 1, lineEnd)
   const bodyLength = responseBodyLength(facts, version, method, status)
   // A length has no meaning here, and some clients would wait for it (RFC 9110 §8.6).
-  if ((status === 204 || status < 200) && facts.contentLength >= 0) headers.remove('Content-Length')
+  if ((status === 204 || status < 200) && facts.bodyLength >= 0) headers.remove('Content-Length')
   return {
     header: new ResponseHeader(status, reason, version, headers),
     bodyLength,
     keepAlive: bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
-    end,
+    end: facts.end,
   }
 }
 
-function parseVersion(text: string): HttpVersion {
-  if (text.startsWith('HTTP/1.1 ')) return '1.1'
-  if (text.startsWith('HTTP/1.0 ')) return '1.0'
+function parseVersion(buffer: Buffer, at: number): HttpVersion {
+  if (bytesAt(buffer, at, HTTP_1_1)) return '1.1'
+  if (bytesAt(buffer, at, HTTP_1_0)) return '1.0'
   throw invalid('the response does not start with HTTP/1.1 or HTTP/1.0')
 }
 
@@ -110,20 +99,25 @@ function responseBodyLength(
   status: number,
 ): BodyLength {
   if (facts.chunked) {
-    if (facts.contentLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
+    if (facts.bodyLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
     if (version === '1.0') throw invalid('Transfer-Encoding in an HTTP/1.0 response')
   }
   if (hasNoBody(method, status)) return 0
   if (facts.chunked) return CHUNKED
-  return facts.contentLength >= 0 ? facts.contentLength : UNTIL_CLOSE
+  return facts.bodyLength >= 0 ? facts.bodyLength : UNTIL_CLOSE
 }
 
 function invalid(message: string): ProxyError {
   return new ProxyError(INVALID, message)
 }
 
-const INVALID: ErrorCode = 'PGR_RESPONSE_INVALID'
+const INVALID = 'PGR_RESPONSE_INVALID'
+const CODES: FieldCodes = { limitCode: 'PGR_RESPONSE_TOO_LARGE', invalidCode: INVALID }
 const MAX_FIELDS = 128
-/** After `HTTP/1.1 `. */
-const STATUS_AT = 9
+/** After `HTTP/1.1 200`. */
+const STATUS_END = 12
+const HTTP_1_1 = Buffer.from('HTTP/1.1 ')
+const HTTP_1_0 = Buffer.from('HTTP/1.0 ')
+const OK = Buffer.from(' OK\r\n')
+const CRLF = Buffer.from('\r\n')
 const ZERO = 0x30

@@ -38,7 +38,7 @@ export function writeResponseHead(
  * @throws {@link ProxyError} `PGR_BODY_LENGTH_MISMATCH` when a hook wrote a length that is none.
  */
 export function declaredLength(headers: HeaderMap, otherwise: BodyLength): BodyLength {
-  const text = headers.getByKey('content-length')
+  const text = headers.contentLength
   if (text === undefined) return otherwise
   const length = Number(text)
   if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(length)) {
