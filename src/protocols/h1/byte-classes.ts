@@ -8,18 +8,47 @@ export const COLON = 0x3a
 export const SEMICOLON = 0x3b
 
 /** 1 for bytes of a token (RFC 9110 §5.6.2). */
-export const IS_TOKEN: Uint8Array = table((byte) =>
-  /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(char(byte)),
-)
+const IS_TOKEN: Uint8Array = table((byte) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(char(byte)))
 
 /** 1 for bytes of a field value: TAB, SP, VCHAR and obs-text (RFC 9110 §5.5). */
 export const IS_VALUE: Uint8Array = table((b) => b === TAB || (b >= SP && b !== 0x7f))
 
 /** 1 for bytes of a request target. Wider than RFC 3986: what peers send is passed on unchanged. */
-export const IS_TARGET: Uint8Array = table((b) => b > SP && b !== 0x7f)
+const IS_TARGET: Uint8Array = table((b) => b > SP && b !== 0x7f)
 
 /** 1 for bytes of a registered name (RFC 3986 §3.2.2). */
-export const IS_HOST: Uint8Array = table((byte) => /^[A-Za-z0-9._~!$&'()*+,;=%-]$/.test(char(byte)))
+const IS_HOST: Uint8Array = table((byte) => /^[A-Za-z0-9._~!$&'()*+,;=%-]$/.test(char(byte)))
+
+// These loops stand beside their tables because the compiler takes constants of the same file as what
+// they are, but loads imported ones again for every byte.
+
+/** After the bytes from `at` on that may stand in a token. */
+export function afterToken(buffer: Buffer, at: number): number {
+  let end = at
+  while (IS_TOKEN[buffer[end]!] === 1) end++
+  return end
+}
+
+/** After the bytes from `at` on that may stand in a field value. */
+export function afterValue(buffer: Buffer, at: number): number {
+  let end = at
+  while (IS_VALUE[buffer[end]!] === 1) end++
+  return end
+}
+
+/** After the bytes from `at` on that may stand in a request target. */
+export function afterTarget(buffer: Buffer, at: number): number {
+  let end = at
+  while (IS_TARGET[buffer[end]!] === 1) end++
+  return end
+}
+
+/** After the bytes of `buffer[at, to)` that may stand in a registered name. */
+export function afterRegisteredName(buffer: Buffer, at: number, to: number): number {
+  let end = at
+  while (end < to && IS_HOST[buffer[end]!] === 1) end++
+  return end
+}
 
 /** Whether a byte is one of 0 to 9. */
 export function isDigit(byte: number): boolean {

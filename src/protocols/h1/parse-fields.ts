@@ -1,7 +1,7 @@
 /** Field lines (RFC 9112 §5): one pass over the bytes that checks, cuts and classifies. */
 import { ProxyError } from '../../error/index.js'
 import { HeaderMap } from '../../http/index.js'
-import { IS_TOKEN } from './byte-classes.js'
+import { afterToken } from './byte-classes.js'
 import type { HeadFacts } from './head-facts.js'
 import { notedName } from './noted-names.js'
 
@@ -21,8 +21,8 @@ export function parseFields(facts: HeadFacts, from: number, maxFields: number): 
   for (let count = 0; at < to && buffer[at] !== CR; count++) {
     if (count === maxFields) throw new ProxyError(facts.codes.limitCode)
     const nameStart = at
-    while (IS_TOKEN[buffer[at]!] === 1) at++
-    const nameEnd = at
+    const nameEnd = afterToken(buffer, nameStart)
+    at = nameEnd
     if (buffer[at] === COLON) at++
     while (buffer[at] === SP || buffer[at] === TAB) at++
     const valueStart = at

@@ -2,7 +2,16 @@
 import { ProxyError } from '../../error/index.js'
 import { RequestHeader } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { COLON, CR, IS_HOST, IS_TARGET, IS_TOKEN, SP, bytesAt, isDigit } from './byte-classes.js'
+import {
+  COLON,
+  CR,
+  SP,
+  afterRegisteredName,
+  afterTarget,
+  afterToken,
+  bytesAt,
+  isDigit,
+} from './byte-classes.js'
 import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
@@ -67,12 +76,9 @@ export function parseRequestHead(
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
 ): RequestHead | null {
   const text = latin1Text(buffer, start, to)
-  let at = start
-  while (IS_TOKEN[buffer[at]!] === 1) at++
-  const methodEnd = at
-  const targetStart = ++at
-  while (IS_TARGET[buffer[at]!] === 1) at++
-  const targetEnd = at
+  const methodEnd = afterToken(buffer, start)
+  const targetStart = methodEnd + 1
+  const targetEnd = afterTarget(buffer, targetStart)
   const fieldsStart = targetEnd + VERSION_LENGTH
   // An empty line may come before a request; whoever gathers heads skips it.
   if (fieldsStart > to || buffer[start] === CR) return null
@@ -134,8 +140,7 @@ function checkHost({ hosts, buffer, hostStart, hostEnd }: HeadFacts, version: Ht
 
 /** uri-host [":" port] (RFC 9110 §7.2): IPv6 in brackets, or characters of a registered name. */
 function isHost(buffer: Buffer, start: number, end: number): boolean {
-  let at = start
-  while (at < end && IS_HOST[buffer[at]!] === 1) at++
+  let at = afterRegisteredName(buffer, start, end)
   if (at === end) return end > start
   if (at === start) return IPV6_HOST.test(latin1Text(buffer, start, end))
   if (buffer[at] !== COLON || end - at > COLON_AND_PORT) return false

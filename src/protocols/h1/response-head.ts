@@ -2,7 +2,7 @@
 import { ProxyError } from '../../error/index.js'
 import { ResponseHeader, hasNoBody } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
-import { IS_VALUE, SP, bytesAt } from './byte-classes.js'
+import { SP, afterValue, bytesAt } from './byte-classes.js'
 import { CHUNKED, HeadFacts, UNTIL_CLOSE } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
@@ -44,8 +44,7 @@ export function parseResponseHead(
 ): ResponseHead | null {
   const text = latin1Text(buffer, start, to)
   const statusEnd = start + STATUS_END
-  let lineEnd = statusEnd
-  while (IS_VALUE[buffer[lineEnd]!] === 1) lineEnd++
+  const lineEnd = afterValue(buffer, statusEnd)
   const fieldsStart = lineEnd + 2
   if (fieldsStart > to) return null
   const version = parseVersion(buffer, start)
