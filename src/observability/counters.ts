@@ -40,6 +40,11 @@ export class Counters {
     this.#values[SLOT_OF[name]]! += amount
   }
 
+  /** Adds 1 to the counter in `slot`, as {@link counterSlot} tells it: for what every request counts. */
+  count(slot: number): void {
+    this.#values[slot]! += 1
+  }
+
   /** Counts one error. */
   addError(code: ErrorCode): void {
     this.#values[SLOT_OF[code]]! += 1
@@ -64,6 +69,11 @@ export class Counters {
     }
     return Object.fromEntries(entries)
   }
+}
+
+/** The slot of a counter, for {@link Counters.count}; looking it up costs more than counting. */
+export function counterSlot(name: CounterName): number {
+  return SLOT_OF[name]
 }
 
 const ERROR_NAMES = Object.keys(ERROR_CODES)

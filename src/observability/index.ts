@@ -1,5 +1,5 @@
 /** `pingora-ts/observability`: logging and counters. */
-export { COUNTER_NAMES, Counters } from './counters.js'
+export { COUNTER_NAMES, Counters, counterSlot } from './counters.js'
 export type { CounterName } from './counters.js'
 export { LineLogger } from './line-logger.js'
 export type { LineLoggerOptions } from './line-logger.js'

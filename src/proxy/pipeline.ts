@@ -1,5 +1,6 @@
 /** The life of a request, phase by phase, from its parsed head to its log line. */
 import { ProxyError } from '../error/index.js'
+import { counterSlot } from '../observability/index.js'
 import type { DownstreamSession } from '../session/index.js'
 import type { HttpPeer } from '../transport/index.js'
 import { AttemptRunner } from './attempt-runner.js'
@@ -164,7 +165,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
   }
 
   #countAttempt(attempts: number): void {
-    this.#context.counters.add('attempts')
+    this.#context.counters.count(ATTEMPTS)
     if (attempts > 1) this.#context.counters.add('retries')
   }
 
@@ -226,6 +227,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
 /** What `requestFilter` decides. */
 type FilterVerdict = 'continue' | 'responded' | undefined | void
 
+const ATTEMPTS = counterSlot('attempts')
 const NOT_RESPONDED = "requestFilter returned 'responded' without a response"
 /** The status that stands for "the client left"; never sent. */
 const CLIENT_LEFT = 499

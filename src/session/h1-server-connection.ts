@@ -1,6 +1,7 @@
 /** A client's HTTP/1 connection: reads requests one after the other, and decides how it ends. */
 import { ProxyError, toProxyError } from '../error/index.js'
 import type { HttpDate } from '../http/index.js'
+import { counterSlot } from '../observability/index.js'
 import {
   BodyDecoder,
   HeadReader,
@@ -245,7 +246,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
       return next
     }
     this.#readDeadline.clear()
-    this.#options.counters.add('requests')
+    this.#options.counters.count(REQUESTS)
     this.#decoder.start(head.bodyLength)
     const session = new H1DownstreamSession(this, head)
     this.#session = session
@@ -396,6 +397,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 }
 
+const REQUESTS = counterSlot('requests')
 /** `#step` returns this when bytes have to wait. */
 const STUCK = -1
 const BODY_CODES = {

@@ -1,5 +1,5 @@
 /** `Connector`: how the proxy gets connections to its peers, pooled or new. */
-import { Counters, SILENT_LOGGER } from '../observability/index.js'
+import { Counters, SILENT_LOGGER, counterSlot } from '../observability/index.js'
 import type { Logger } from '../observability/index.js'
 import { ConnectAttempt } from './connect-attempt.js'
 import type { ConnectSettings } from './connect-attempt.js'
@@ -51,7 +51,7 @@ export class Connector {
   /** An idle connection to `peer`, reading; `undefined` when there is none. O(1), never waits. */
   takeIdle(peer: HttpPeer): Connection | undefined {
     const connection = this.#pool.take(peer.reuseKey)
-    if (connection !== undefined) this.#counters.add('upstreamConnectionsReused')
+    if (connection !== undefined) this.#counters.count(REUSED)
     return connection
   }
 
@@ -84,3 +84,5 @@ export class Connector {
     return this.#pool.size
   }
 }
+
+const REUSED = counterSlot('upstreamConnectionsReused')
