@@ -1,26 +1,47 @@
 /** The head of a request: method, target, version and fields. */
 import { ProxyError } from '../error/index.js'
-import { isToken } from './header-map.js'
-import type { HeaderMap } from './header-map.js'
-import { MessageHeader } from './message-header.js'
+import { HeaderMap, isToken } from './header-map.js'
+import type { MessageHeader } from './message-header.js'
 
 /** The HTTP/1 versions that are spoken; HTTP/2 has no version in its messages. */
 export type HttpVersion = '1.0' | '1.1' | '2'
 
 /** A request head. What hooks see has no hop-by-hop fields any more (RFC 9110 §7.6.1). */
-export class RequestHeader extends MessageHeader {
+export class RequestHeader implements MessageHeader {
   /** The method, such as `GET`; case matters. */
   method: string
   /** The request target as received, one character per byte, such as `/a?b=1`. */
   target: string
   /** The version that the client spoke. */
   version: HttpVersion
+  readonly headers: HeaderMap
 
-  constructor(method: string, target: string, version: HttpVersion = '1.1', headers?: HeaderMap) {
-    super(headers)
+  constructor(
+    method: string,
+    target: string,
+    version: HttpVersion = '1.1',
+    headers: HeaderMap = new HeaderMap(),
+  ) {
     this.method = method
     this.target = target
     this.version = version
+    this.headers = headers
+  }
+
+  getHeader(name: string): string | undefined {
+    return this.headers.get(name)
+  }
+
+  insertHeader(name: string, value: string): void {
+    this.headers.set(name, value)
+  }
+
+  appendHeader(name: string, value: string): void {
+    this.headers.append(name, value)
+  }
+
+  removeHeader(name: string): boolean {
+    return this.headers.remove(name)
   }
 
   /** The target without its query. */

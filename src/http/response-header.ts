@@ -1,25 +1,46 @@
 /** The head of a response: status, reason, version and fields. */
 import { ProxyError } from '../error/index.js'
-import { isFieldValue } from './header-map.js'
-import type { HeaderMap } from './header-map.js'
-import { MessageHeader } from './message-header.js'
+import { HeaderMap, isFieldValue } from './header-map.js'
+import type { MessageHeader } from './message-header.js'
 import type { HttpVersion } from './request-header.js'
 import { reasonPhrase } from './status.js'
 
 /** A response head. What hooks see has no hop-by-hop fields any more (RFC 9110 §7.6.1). */
-export class ResponseHeader extends MessageHeader {
+export class ResponseHeader implements MessageHeader {
   /** The status code, 100 to 599 (peers may send up to 999). */
   status: number
   /** The reason phrase; empty is allowed. */
   reason: string
   /** The version that the upstream spoke. */
   version: HttpVersion
+  readonly headers: HeaderMap
 
-  constructor(status: number, reason?: string, version: HttpVersion = '1.1', headers?: HeaderMap) {
-    super(headers)
+  constructor(
+    status: number,
+    reason?: string,
+    version: HttpVersion = '1.1',
+    headers: HeaderMap = new HeaderMap(),
+  ) {
     this.status = status
     this.reason = reason ?? reasonPhrase(status)
     this.version = version
+    this.headers = headers
+  }
+
+  getHeader(name: string): string | undefined {
+    return this.headers.get(name)
+  }
+
+  insertHeader(name: string, value: string): void {
+    this.headers.set(name, value)
+  }
+
+  appendHeader(name: string, value: string): void {
+    this.headers.append(name, value)
+  }
+
+  removeHeader(name: string): boolean {
+    return this.headers.remove(name)
   }
 
   /** Sets the status and the reason phrase that belongs to it. */
