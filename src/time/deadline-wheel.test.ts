@@ -96,6 +96,26 @@ describe('DeadlineWheel', () => {
     assert.equal(fired.length, 3)
   })
 
+  test('a deadline that is disposed and set again and again is called once, at its last time', () => {
+    for (const delayMs of [60_000, 1_000, 20]) {
+      const { clock, fired, make } = setup()
+      const deadline = make('a')
+      for (let round = 0; round < 200; round++) {
+        deadline.set(round % 7 === 0 ? delayMs * 2 : delayMs)
+        deadline.dispose()
+        clock.advance(10)
+        assert.deepEqual(fired, [])
+      }
+      deadline.set(delayMs)
+      clock.advance(delayMs - 1)
+      assert.deepEqual(fired, [])
+      clock.advance(RESOLUTION_MS + 1)
+      clock.advance(200_000)
+      assert.deepEqual(fired, ['a'])
+      assert.equal(clock.pending, 0)
+    }
+  })
+
   test('works after a long time without any deadline', () => {
     const { clock, fired, make } = setup()
     clock.advance(10 * 3_600_000)

@@ -9,12 +9,8 @@ import type { Clock, Timer } from './clock.js'
 export class Deadline {
   /** When it falls due, in the clock's ms; `Infinity` while it is not set. */
   atMs: number = Infinity
-  /** The tick whose slot holds it; -1 while no slot does. Owned by the wheel. */
-  tick = -1
-  /** The one before it in the slot's list. Owned by the wheel. */
-  previous: Deadline | null = null
-  /** The one after it in the slot's list. Owned by the wheel. */
-  next: Deadline | null = null
+  /** Where the wheel holds it. Owned by the wheel. */
+  place: Place = new Place()
   readonly #wheel: DeadlineWheel
   readonly #onExpire: () => void
 
@@ -52,11 +48,26 @@ export class Deadline {
   }
 }
 
+/**
+ * A place in a slot of the wheel, which stays there until the turn of the slot. A deadline that is
+ * disposed leaves its place empty and mostly comes back to it: that costs one pointer, where taking
+ * it out of a list and putting it back would touch its neighbours. And what is held is only a place,
+ * never an owner that is gone.
+ */
+class Place {
+  /** The tick whose slot it is in; -1 while it is in none. */
+  tick = -1
+  /** `null` while it is empty. */
+  deadline: Deadline | null = null
+  /** The next one in the slot's list. */
+  next: Place | null = null
+}
+
 /** Holds all deadlines of one thread in slots of `resolutionMs`. One clock call per wake-up. */
 export class DeadlineWheel {
   readonly #clock: Clock
   readonly #resolutionMs: number
-  readonly #slots: (Deadline | null)[] = new Array<Deadline | null>(SLOTS).fill(null)
+  readonly #slots: (Place | null)[] = new Array<Place | null>(SLOTS).fill(null)
   #timer: Timer | null = null
   #timerTick = Infinity
   /** Ticks up to here have been looked at. */
@@ -79,43 +90,38 @@ export class DeadlineWheel {
     const atMs = this.#clock.nowMs() + delayMs
     deadline.atMs = atMs
     const tick = Math.ceil(atMs / this.#resolutionMs)
-    // In an earlier slot already: that slot's turn will move it on.
-    if (deadline.tick !== -1 && deadline.tick <= tick) return
-    if (deadline.tick !== -1) this.#unlink(deadline)
+    // In an earlier slot already: that slot's turn will move it on. A later one would be too late.
+    if (deadline.place.tick > tick) this.#leave(deadline)
+    const { place } = deadline
+    place.deadline = deadline
+    if (place.tick !== -1) return
     // An empty wheel has no timer and stood still: what it slept through need not be looked at.
     if (this.#timer === null) this.#catchUp(atMs - delayMs)
-    this.#link(deadline, tick)
+    this.#link(place, tick)
   }
 
   /** What {@link Deadline.dispose} does. O(1). */
   remove(deadline: Deadline): void {
-    if (deadline.tick !== -1) this.#unlink(deadline)
+    deadline.place.deadline = null
   }
 
-  #link(deadline: Deadline, wantedTick: number): void {
+  #leave(deadline: Deadline): void {
+    deadline.place.deadline = null
+    deadline.place = new Place()
+  }
+
+  #link(place: Place, wantedTick: number): void {
     // A slot further than one turn of the wheel is looked at once per turn and put back.
     const tick = Math.min(Math.max(wantedTick, this.#doneTick + 1), this.#doneTick + SLOTS)
     const slot = tick % SLOTS
-    const head = this.#slots[slot] ?? null
-    deadline.tick = tick
-    deadline.previous = null
-    deadline.next = head
-    if (head) head.previous = deadline
-    this.#slots[slot] = deadline
+    place.tick = tick
+    place.next = this.#slots[slot] ?? null
+    this.#slots[slot] = place
     if (tick < this.#timerTick) this.#wakeAt(tick)
   }
 
   #catchUp(nowMs: number): void {
     this.#doneTick = Math.max(this.#doneTick, Math.floor(nowMs / this.#resolutionMs))
-  }
-
-  #unlink(deadline: Deadline): void {
-    if (deadline.previous) deadline.previous.next = deadline.next
-    else this.#slots[deadline.tick % SLOTS] = deadline.next
-    if (deadline.next) deadline.next.previous = deadline.previous
-    deadline.tick = -1
-    deadline.previous = null
-    deadline.next = null
   }
 
   #wakeAt(tick: number): void {
@@ -158,18 +164,17 @@ export class DeadlineWheel {
   }
 
   #emptySlot(slot: number, nowTick: number, due: Deadline[]): void {
-    let deadline = this.#slots[slot] ?? null
-    while (deadline) {
-      const next = deadline.next
-      this.#unlink(deadline)
-      if (deadline.atMs <= nowTick * this.#resolutionMs) due.push(deadline)
-      else if (deadline.atMs !== Infinity) this.#relink(deadline)
-      deadline = next
+    let place = this.#slots[slot] ?? null
+    this.#slots[slot] = null
+    while (place) {
+      const { deadline, next }: Place = place
+      place.tick = -1
+      place.next = null
+      const atMs = deadline === null ? Infinity : deadline.atMs
+      if (deadline !== null && atMs <= nowTick * this.#resolutionMs) due.push(deadline)
+      else if (atMs !== Infinity) this.#link(place, Math.ceil(atMs / this.#resolutionMs))
+      place = next
     }
-  }
-
-  #relink(deadline: Deadline): void {
-    this.#link(deadline, Math.ceil(deadline.atMs / this.#resolutionMs))
   }
 
   #wakeForNext(): void {
