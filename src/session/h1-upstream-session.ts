@@ -32,7 +32,8 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   failure: ProxyError | null = null
   readonly connection: Connection
   #handler: UpstreamHandler
-  #timeouts: UpstreamTimeouts
+  #readTimeoutMs = 0
+  #writeTimeoutMs = 0
   readonly #deadlines: DeadlineWheel
   readonly #writer: MessageWriter
   readonly #reader = new HeadReader<ResponseHead>(RESPONSE_SECTION_LIMITS, (head, start, to) =>
@@ -55,15 +56,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #endKept = false
   #endError: Error | null = null
 
-  private constructor(
-    connection: Connection,
-    handler: UpstreamHandler,
-    timeouts: UpstreamTimeouts,
-    deadlines: DeadlineWheel,
-  ) {
+  private constructor(connection: Connection, handler: UpstreamHandler, deadlines: DeadlineWheel) {
     this.connection = connection
     this.#handler = handler
-    this.#timeouts = timeouts
     this.#deadlines = deadlines
     this.#writer = new MessageWriter(connection)
     this.#readDeadline = deadlines.deadline(() => {
@@ -83,14 +78,15 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     const session =
       known instanceof H1UpstreamSession
         ? known
-        : new H1UpstreamSession(connection, handler, timeouts, deadlines)
+        : new H1UpstreamSession(connection, handler, deadlines)
     session.#begin(handler, timeouts)
     return session
   }
 
   #begin(handler: UpstreamHandler, timeouts: UpstreamTimeouts): void {
     this.#handler = handler
-    this.#timeouts = timeouts
+    this.#readTimeoutMs = timeouts.readTimeoutMs
+    this.#writeTimeoutMs = timeouts.writeTimeoutMs
     this.responseStarted = false
     this.bodyBytesRead = 0
     this.#bytesBefore = this.connection.bytesWritten
@@ -324,18 +320,17 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #armRead(): void {
     // Before it has the whole request the peer is not late: it may wait for the client as we do.
     if (!this.#writer.done || this.connection.pendingBytes > 0) return
-    const { readTimeoutMs } = this.#timeouts
-    if (readTimeoutMs > 0) this.#readDeadline.set(readTimeoutMs)
+    if (this.#readTimeoutMs > 0) this.#readDeadline.set(this.#readTimeoutMs)
   }
 
   #watchWrites(): void {
-    if (this.#timeouts.writeTimeoutMs === 0) return
+    if (this.#writeTimeoutMs === 0) return
     this.#writeDeadline ??= this.#deadlines.deadline(() => {
       this.#onWriteTimeout()
     })
     if (this.#writeDeadline.isSet) return
     this.#pendingBytesSeen = this.connection.pendingBytes
-    this.#writeDeadline.set(this.#timeouts.writeTimeoutMs)
+    this.#writeDeadline.set(this.#writeTimeoutMs)
   }
 
   #onWriteTimeout(): void {

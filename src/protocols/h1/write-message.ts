@@ -26,11 +26,14 @@ export function writeResponseHead(
   bodyLength: BodyLength,
   connection: ConnectionOption,
 ): string {
-  return (
-    `HTTP/1.1 ${header.status} ${header.reason}\r\n` +
-    header.headers.toLines() +
-    framing(bodyLength, connection)
-  )
+  return statusLine(header) + header.headers.toLines() + framing(bodyLength, connection)
+}
+
+/** Each piece of a text costs when it is put together and when it leaves: most responses have one here. */
+function statusLine({ status, reason }: ResponseHeader): string {
+  return status === 200 && reason === 'OK'
+    ? 'HTTP/1.1 200 OK\r\n'
+    : `HTTP/1.1 ${status} ${reason}\r\n`
 }
 
 /**
@@ -60,9 +63,13 @@ export function lastChunk(trailers: HeaderMap | null): string {
   return trailers === null ? '0\r\n\r\n' : `0\r\n${trailers.toLines()}\r\n`
 }
 
+/** The lines that frame the message and say how the connection goes on, and the empty line. */
 function framing(bodyLength: BodyLength, connection: ConnectionOption): string {
-  const coding = bodyLength === CHUNKED ? 'Transfer-Encoding: chunked\r\n' : ''
-  if (connection === 'close' || bodyLength === UNTIL_CLOSE)
-    return `${coding}Connection: close\r\n\r\n`
-  return connection === 'keep-alive' ? `${coding}Connection: keep-alive\r\n\r\n` : `${coding}\r\n`
+  const end = headEnd(bodyLength === UNTIL_CLOSE ? 'close' : connection)
+  return bodyLength === CHUNKED ? `Transfer-Encoding: chunked\r\n${end}` : end
+}
+
+function headEnd(connection: ConnectionOption): string {
+  if (connection === 'default') return '\r\n'
+  return connection === 'close' ? 'Connection: close\r\n\r\n' : 'Connection: keep-alive\r\n\r\n'
 }
