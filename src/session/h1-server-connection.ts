@@ -5,6 +5,7 @@ import { counterSlot } from '../observability/index.js'
 import {
   BodyDecoder,
   HeadReader,
+  RequestMemory,
   parseRequestHead,
   requestSectionLimits,
   writeResponseHead,
@@ -54,8 +55,9 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.#onClosed = onClosed
     this.#options = options
     this.writer = new MessageWriter(connection)
+    const memory = new RequestMemory()
     this.#reader = new HeadReader(requestSectionLimits(options.limits), (head, start, to) =>
-      parseRequestHead(head, start, to, options.limits.maxHeaders),
+      parseRequestHead(head, start, to, options.limits.maxHeaders, memory),
     )
     this.#decoder = new BodyDecoder(BODY_CODES)
     this.#readDeadline = options.env.deadlines.deadline(() => {

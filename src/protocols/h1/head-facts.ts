@@ -1,7 +1,8 @@
 /** What the fields of an HTTP/1 head say about the message and its connection. */
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
-import type { HeaderMap, KnownFields } from '../../http/index.js'
+import { HeaderMap } from '../../http/index.js'
+import type { KnownFields } from '../../http/index.js'
 import { bytesAt } from './byte-classes.js'
 
 /** A body length: bytes, or one of {@link CHUNKED} and {@link UNTIL_CLOSE}. */
@@ -24,7 +25,7 @@ export interface FieldCodes {
  * message is collected here and never reaches the map.
  */
 export class HeadFacts implements KnownFields {
-  readonly buffer: Buffer
+  buffer: Buffer
   /** The latin1 text of the section, and of what follows it as far as it is there. */
   readonly text: string
   /** Where `text` starts in `buffer`. */
@@ -32,6 +33,8 @@ export class HeadFacts implements KnownFields {
   readonly codes: FieldCodes
   /** Where the section ends, its empty line included; once its fields have been parsed. */
   end = 0
+  /** The field lines as they go on; once they have been parsed. */
+  lines = ''
   /** From Content-Length; -1 when there is none. */
   bodyLength = -1
   /** Whether there is a `Transfer-Encoding: chunked`. */
@@ -104,10 +107,13 @@ export class HeadFacts implements KnownFields {
     }
   }
 
-  /** Removes what Connection named, but for fields without which the message means another thing. */
-  removeNamed(headers: HeaderMap): void {
-    if (this.#named === null) return
+  /** A map of the field lines, without what Connection named. */
+  makeHeaders(): HeaderMap {
+    const headers = HeaderMap.fromLines(this.lines, this)
+    if (this.#named === null) return headers
+    // Fields without which the message means another thing stay.
     for (const name of this.#named) if (!KEPT_THOUGH_NAMED.has(name)) headers.remove(name)
+    return headers
   }
 
   #noteContentLength(start: number, end: number): void {

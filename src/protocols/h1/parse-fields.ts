@@ -1,17 +1,16 @@
 /** Field lines (RFC 9112 §5): one pass over the bytes that checks, cuts and classifies. */
 import { ProxyError } from '../../error/index.js'
-import { HeaderMap } from '../../http/index.js'
 import { afterToken } from './byte-classes.js'
 import type { HeadFacts } from './head-facts.js'
 import { notedName } from './noted-names.js'
 
 /**
- * Reads the field lines from `from` up to the empty line, whose end it sets as `facts.end`. Returns
- * `null` when the text ends before that: what lies behind it in the buffer is not looked at.
+ * Reads the field lines from `from` up to the empty line, and completes `facts`. Returns `false` when
+ * the text ends before that: what lies behind it in the buffer is not looked at.
  * @param maxFields field lines at the most.
  * @throws {@link ProxyError} with the codes of `facts`.
  */
-export function parseFields(facts: HeadFacts, from: number, maxFields: number): HeaderMap | null {
+export function parseFields(facts: HeadFacts, from: number, maxFields: number): boolean {
   const { buffer } = facts
   const to = facts.textStart + facts.text.length
   let at = from
@@ -32,7 +31,7 @@ export function parseFields(facts: HeadFacts, from: number, maxFields: number): 
     }
     let valueEnd = at
     at += 2
-    if (at > to) return null
+    if (at > to) return false
     // No name: a fold, or a line that starts with something else; blanks before the colon: §5.1.
     const isNamed = nameEnd > nameStart && buffer[nameEnd] === COLON
     if (!isNamed || buffer[at - 2] !== CR || buffer[at - 1] !== LF) throw invalidField(facts)
@@ -53,13 +52,12 @@ export function parseFields(facts: HeadFacts, from: number, maxFields: number): 
     runStart = at
   }
   const end = at + 2
-  if (end > to) return null
+  if (end > to) return false
   // The section ends with CRLF CRLF; a lone CR here would be a CR inside a line.
   if (buffer[at + 1] !== LF) throw invalidField(facts)
   facts.end = end
-  const headers = HeaderMap.fromLines(lines + facts.slice(runStart, at), facts)
-  facts.removeNamed(headers)
-  return headers
+  facts.lines = lines + facts.slice(runStart, at)
+  return true
 }
 
 function isBlank(byte: number): boolean {

@@ -19,8 +19,9 @@ export function parseTrailers(
 ): HeaderMap | null {
   const text = latin1Text(buffer, start, end)
   const codes = { limitCode: invalidCode, invalidCode }
-  const headers = parseFields(new HeadFacts(buffer, text, start, codes), start, MAX_TRAILERS)
-  if (headers === null) throw new ProxyError(invalidCode)
+  const facts = new HeadFacts(buffer, text, start, codes)
+  if (!parseFields(facts, start, MAX_TRAILERS)) throw new ProxyError(invalidCode)
+  const headers = facts.makeHeaders()
   for (const name of FORBIDDEN) headers.remove(name)
   return headers.size === 0 ? null : headers
 }

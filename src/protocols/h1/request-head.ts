@@ -16,6 +16,7 @@ import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
+import type { RequestMemory } from './request-memory.js'
 import type { SectionLimits } from './section-reader.js'
 
 /** A parsed request head. */
@@ -66,6 +67,7 @@ export function requestSectionLimits(limits: RequestLimits): SectionLimits {
 /**
  * Parses the head that starts at `start`, where all of it is there before `to`; else returns `null`.
  * Copies what it keeps. Most heads come in one read and are looked at only here.
+ * @param memory that of the client's connection, where there is one.
  * @throws {@link ProxyError} `PGR_REQUEST_INVALID`, `PGR_HEADER_TOO_LARGE`,
  * `PGR_VERSION_UNSUPPORTED`, `PGR_CONNECT_NOT_ALLOWED`.
  */
@@ -74,6 +76,7 @@ export function parseRequestHead(
   start: number,
   to: number,
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
+  memory: RequestMemory | null = null,
 ): RequestHead | null {
   const text = latin1Text(buffer, start, to)
   const methodEnd = afterToken(buffer, start)
@@ -90,15 +93,19 @@ export function parseRequestHead(
   }
   const version = parseVersion(buffer, targetEnd, text, start)
 
-  const facts = new HeadFacts(buffer, text, start, CODES)
-  const headers = parseFields(facts, fieldsStart, maxHeaders)
-  if (headers === null) return null
+  const rest = text.slice(targetEnd - start)
+  const remembered = memory === null ? null : memory.recall(rest, to)
+  const facts = remembered ?? new HeadFacts(buffer, text, start, CODES)
+  if (remembered === null && !parseFields(facts, fieldsStart, maxHeaders)) return null
 
-  const method = bytesAt(buffer, start, GET) ? 'GET' : facts.slice(start, methodEnd)
-  const target = facts.slice(targetStart, targetEnd)
-  const header = new RequestHeader(method, target, version, headers)
+  const method = bytesAt(buffer, start, GET) ? 'GET' : text.slice(0, methodEnd - start)
+  const target = text.slice(targetStart - start, targetEnd - start)
   if (method === 'CONNECT') checkConnect(target)
-  checkHost(facts, version)
+  if (remembered === null) {
+    checkHost(facts, version)
+    if (facts.end === to) memory?.keep(rest, facts)
+  }
+  const header = new RequestHeader(method, target, version, facts.makeHeaders())
   if (buffer[targetStart] !== SLASH) resolveTarget(header)
   return {
     header,

@@ -56,8 +56,8 @@ export function parseResponseHead(
   }
 
   const facts = new HeadFacts(buffer, text, start, CODES)
-  const headers = parseFields(facts, fieldsStart, MAX_FIELDS)
-  if (headers === null) return null
+  if (!parseFields(facts, fieldsStart, MAX_FIELDS)) return null
+  const headers = facts.makeHeaders()
 
   const reason = bytesAt(buffer, statusEnd, OK) ? 'OK' : facts.slice(statusEnd + 1, lineEnd)
   const bodyLength = responseBodyLength(facts, version, method, status)
