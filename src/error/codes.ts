@@ -160,6 +160,11 @@ export const ERROR_CODES = {
   PGR_NOT_AVAILABLE: { source: 'internal', status: 500, text: 'not available yet' },
   PGR_HANDOVER_FAILED: { source: 'internal', status: 500, text: 'the upgrade failed' },
   PGR_LISTEN_FAILED: { source: 'internal', status: 500, text: 'listening failed' },
+  PGR_SHARED_MEMORY_MISMATCH: {
+    source: 'internal',
+    status: 500,
+    text: 'the threads do not agree on their shared memory',
+  },
 } as const
 
 /** The stable name of a failure, such as `PGR_CONNECT_REFUSED`. */

@@ -1,0 +1,12 @@
+/** What higher parts share between threads: regions of memory. */
+export { float64, int32 } from './shape.js'
+export type { Field, NumberType, Shape, Views } from './shape.js'
+export { SharedRegistry } from './shared-registry.js'
+export type {
+  PerThreadRegion,
+  Region,
+  RegionDescription,
+  SharedMemoryDescription,
+  Sharing,
+} from './shared-registry.js'
+export { threadRegistry, workerMemory } from './thread-registry.js'
