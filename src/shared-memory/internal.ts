@@ -1,4 +1,4 @@
-/** What higher parts share between threads: regions of memory. */
+/** What higher parts share between threads: regions, snapshots, slots per worker, exact turns. */
 export { float64, int32 } from './shape.js'
 export type { Field, NumberType, Shape, Views } from './shape.js'
 export { SharedRegistry } from './shared-registry.js'
@@ -10,3 +10,5 @@ export type {
   Sharing,
 } from './shared-registry.js'
 export { threadRegistry, workerMemory } from './thread-registry.js'
+export { WorkerSlots } from './worker-slots.js'
+export type { WorkerSlotsOptions } from './worker-slots.js'
