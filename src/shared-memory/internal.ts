@@ -9,6 +9,8 @@ export type {
   SharedMemoryDescription,
   Sharing,
 } from './shared-registry.js'
+export { Snapshot } from './snapshot.js'
+export type { SnapshotCopy, SnapshotOptions } from './snapshot.js'
 export { threadRegistry, workerMemory } from './thread-registry.js'
 export { WorkerSlots } from './worker-slots.js'
 export type { WorkerSlotsOptions } from './worker-slots.js'
