@@ -1,4 +1,5 @@
 /** What higher parts share between threads: regions, snapshots, slots per worker, exact turns. */
+export { AtomicIndex } from './atomic-index.js'
 export { float64, int32 } from './shape.js'
 export type { Field, NumberType, Shape, Views } from './shape.js'
 export { SharedRegistry } from './shared-registry.js'
