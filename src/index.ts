@@ -23,5 +23,7 @@ export type {
   Service,
   ServiceContext,
 } from './server/index.js'
+export { SharedCounter } from './shared-memory/index.js'
+export type { SharedCounterOptions } from './shared-memory/index.js'
 export { HttpPeer } from './transport/index.js'
 export type { ConnectionDigest, PeerOptions, TlsDigest } from './transport/index.js'

@@ -1,0 +1,3 @@
+/** `pingora-ts/shared-memory`: what the threads of one process count together. */
+export { SharedCounter } from './shared-counter.js'
+export type { SharedCounterOptions } from './shared-counter.js'
