@@ -122,12 +122,20 @@ export class IoUring {
     if (submitted > 0) this.#queued -= submitted
   }
 
-  /** Tells `completed` of all completions that are there. Returns their number. */
+  /** Tells `completed` of all completions, also those that come meanwhile. Returns their number. */
   drain(completed: Completion): number {
-    const { completionHead, completionTail, completions } = this.#at
+    const { completionTail } = this.#at
+    const from = this.#head
+    for (let tail = from - 1; tail !== this.#head;) {
+      tail = Atomics.load(this.#ring, completionTail)
+      this.#tell(tail, completed)
+    }
+    return (this.#head - from) | 0
+  }
+
+  #tell(tail: number, completed: Completion): void {
+    const { completionHead, completions } = this.#at
     const ring = this.#ring
-    const tail = Atomics.load(ring, completionTail)
-    const count = (tail - this.#head) | 0
     while (this.#head !== tail) {
       const entry = completions + ((this.#head & this.#completionMask) << 2)
       const userData = ring[entry]!
@@ -138,7 +146,6 @@ export class IoUring {
       Atomics.store(ring, completionHead, this.#head)
       completed(userData >>> KIND_BITS, userData & KIND_MASK, result, flags)
     }
-    return count
   }
 
   /** While muted the eventfd stays silent: for who enters by itself anyway. */

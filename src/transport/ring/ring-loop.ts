@@ -43,8 +43,10 @@ export class RingLoop {
     this.#isScheduled = false
     this.#run()
   }
+  #untilHandOver = 0
   readonly #completed = (slot: number, kind: number, result: number, flags: number): void => {
     this.#users[slot]!.completed(kind, result, flags)
+    if (--this.#untilHandOver % STRIDE === 0 && this.#untilHandOver >= 0) this.#handOver()
   }
 
   private constructor(libc: Libc, ring: IoUring, pipe: EventPipe) {
@@ -120,16 +122,28 @@ export class RingLoop {
   /** Returns whether there was anything to tell or is anything to hand over. */
   #takeRound(): boolean {
     const { ring } = this
-    const senders = this.#senders
     this.round++
-    for (const sender of senders) sender.flush()
-    senders.length = 0
-    ring.enter()
+    this.#untilHandOver = MAX_STRIDES * STRIDE
+    this.#handOver()
     const count = ring.drain(this.#completed)
-    return count > 0 || senders.length > 0 || ring.queued > 0
+    return count > 0 || this.#senders.length > 0 || ring.queued > 0
+  }
+
+  #handOver(): void {
+    for (const sender of this.#senders) sender.flush()
+    this.#senders.length = 0
+    this.ring.enter()
   }
 }
 
 let ofThread: { readonly loop: RingLoop | null } | null = null
+
+/**
+ * While many completions are told, what they have caused leaves after each so many: soon enough that
+ * the peers have something to do meanwhile, and late enough to share the system call.
+ */
+const STRIDE = 16
+/** As often within one round: then the event loop gets its turn. */
+const MAX_STRIDES = 16
 
 const NOBODY: RingUser = { completed: () => undefined }
