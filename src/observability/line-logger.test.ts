@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -64,6 +64,28 @@ describe('pinoFileLogger', () => {
     logger.reopen()
     logger.error('second')
     assert.match(readFileSync(path, 'utf8'), /"msg":"second"/)
+  })
+
+  test('stays with the old file when the new one cannot be opened', (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
+    t.after(() => {
+      rmSync(directory, { recursive: true })
+    })
+    const path = join(directory, 'error.log')
+    const logger = pinoFileLogger(path, 'info')
+    const { descriptor } = logger
+    renameSync(path, `${path}.1`)
+    mkdirSync(path)
+    assert.throws(() => {
+      logger.reopen()
+    }, /EISDIR/)
+    assert.equal(logger.descriptor, descriptor)
+    logger.info('still there')
+    assert.match(readFileSync(`${path}.1`, 'utf8'), /"msg":"still there"/)
+    rmSync(path, { recursive: true })
+    logger.reopen()
+    logger.info('moved on')
+    assert.match(readFileSync(path, 'utf8'), /"msg":"moved on"/)
   })
 
   test('throws when the file cannot be opened', () => {

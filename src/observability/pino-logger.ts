@@ -1,10 +1,16 @@
 /** A logger for machines: one JSON object per line, appended to a file by pino. */
 import { createRequire } from 'node:module'
+import { AppendFile } from './append-file.js'
 import type { LogFields, LogLevel, Logger } from './logger.js'
 
 /** A {@link Logger} that owns a file. */
 export interface FileLogger extends Logger {
-  /** Opens the file anew, after it was moved away for rotation. */
+  /** Where the file is open; another number after {@link FileLogger.reopen}. */
+  readonly descriptor: number
+  /**
+   * Opens the file anew, after it was moved away for rotation.
+   * @throws the system's error when it cannot be opened; then lines go on to the old one.
+   */
   reopen(): void
 }
 
@@ -16,11 +22,9 @@ export interface FileLogger extends Logger {
 export function pinoFileLogger(path: string, level: LogLevel): FileLogger {
   // Loaded here because it costs 50 ms, and programs that log to a terminal do not need it.
   const { pino } = createRequire(import.meta.url)('pino') as typeof import('pino')
-  const destination = pino.destination({ dest: path, append: true, sync: true })
-  destination.on('error', () => {
-    // There is no better place left to say so.
-  })
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  // Not pino's own destination: after a failed `reopen` it closes a descriptor twice.
+  const file = new AppendFile(path)
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, file)
   const write =
     (name: Exclude<LogLevel, 'silent'>) =>
     (message: string, fields: LogFields = {}) => {
@@ -33,8 +37,11 @@ export function pinoFileLogger(path: string, level: LogLevel): FileLogger {
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
+    get descriptor() {
+      return file.descriptor
+    },
     reopen: () => {
-      destination.reopen()
+      file.reopen()
     },
   }
 }
