@@ -19,6 +19,7 @@ export interface Libc {
     [fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array]
   >
   readonly recvmsg: Call<[fd: number, message: Uint8Array, flags: number]>
+  readonly dup2: Call<[fd: number, to: number]>
   readonly setsockopt: Call<
     [fd: number, level: number, name: number, value: Uint8Array, length: number]
   >
@@ -103,6 +104,7 @@ function bindFunctions(koffi: Koffi): Libc {
     connect: int('connect', 'int void* uint32_t'),
     fcntl: int('fcntl', 'int int int'),
     getsockopt: int('getsockopt', 'int int int void* void*'),
+    dup2: int('dup2', 'int int'),
     setsockopt: int('setsockopt', 'int int int void* uint32_t'),
     getsockname: int('getsockname', 'int void* void*'),
     getpeername: int('getpeername', 'int void* void*'),
