@@ -17,6 +17,10 @@ describe('parseCommandLine', () => {
     }
     const command = parseCommandLine(args('-tc p.yaml'))
     assert.ok(command.name === 'run' && command.opt.test)
+    for (const text of ['run -d -c p.yaml', 'proxy --daemon --to 127.0.0.1:9001']) {
+      const inBackground = parseCommandLine(args(text))
+      assert.ok('opt' in inBackground && inBackground.opt.daemon)
+    }
   })
 
   test('builds the settings of proxy', () => {

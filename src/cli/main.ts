@@ -38,14 +38,13 @@ async function main(): Promise<void> {
   }
 }
 
-async function serve(
-  { test, upgrade }: Opt,
-  conf: ServerConf,
-  settings: BalancerSettings,
-): Promise<void> {
+async function serve(opt: Opt, conf: ServerConf, settings: BalancerSettings): Promise<void> {
+  const { daemon, test, upgrade } = opt
   // The file is read already: it holds more than the server's keys.
-  const server = new Server(new Opt({ test, upgrade }, true), conf)
+  const server = new Server(new Opt({ daemon, test, upgrade }, true), conf)
   await server.bootstrap()
+  // A daemon is called after its program's file; ours may be `main.js`, which nobody would look for.
+  if (daemon || conf.daemon) process.title = 'pingora'
   server.addServices(await createBalancer(conf, settings))
   await server.runForever()
 }

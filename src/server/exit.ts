@@ -1,9 +1,16 @@
 /** Ends the process with the reason on stderr: the one place for a program's failing start. */
 import { ProxyError, describeThrown } from '../error/index.js'
+import { START_REPORT } from './daemon/start-report.js'
 
 /** Prints why the program could not start, without a stack, and exits with 1. */
 export function exitWithFailure(thrown: unknown): never {
-  process.stderr.write(`${failureText(thrown)}\n`)
+  exitWithReason(failureText(thrown))
+}
+
+/** The same with the text as it is. A daemon says it to its launcher too. */
+export function exitWithReason(text: string): never {
+  process.stderr.write(`${text}\n`)
+  START_REPORT?.failed(text)
   process.exit(1)
 }
 

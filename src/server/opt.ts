@@ -12,7 +12,7 @@ export type OptOptions = Partial<Pick<Opt, 'conf' | 'daemon' | 'upgrade' | 'test
 export class Opt {
   /** `-c`: the configuration file. Default: none. */
   readonly conf: string | undefined
-  /** `-d`: run in the background. Not available yet. Default: false. */
+  /** `-d`: run in the background; the file's `daemon: true` does the same. Default: false. */
   readonly daemon: boolean
   /** `-u`: take the listeners over from a running process. Default: false. */
   readonly upgrade: boolean
@@ -57,10 +57,10 @@ export class Opt {
  * @throws Error for flags that are not available yet.
  */
 export function optOf(flags: CommonFlagValues): Opt {
-  if (flags.daemon) throw new Error('-d, --daemon: not available yet')
   return new Opt(
     {
       ...(flags.conf !== undefined && { conf: flags.conf }),
+      daemon: flags.daemon ?? false,
       test: flags.test ?? false,
       upgrade: flags.upgrade ?? false,
     },
@@ -104,7 +104,7 @@ export const COMMON_USAGE = '[-c FILE] [-t] [-d] [-u] [-h]'
 export const COMMON_HELP: string = [
   '  -c, --conf FILE   configuration file (YAML)',
   '  -t, --test        check the configuration and everything it names, and exit',
-  '  -d, --daemon      run in the background (not available yet)',
+  '  -d, --daemon      run in the background',
   '  -u, --upgrade     take over the listeners of a running process',
   '  -h, --help        print this help',
 ].join('\n')

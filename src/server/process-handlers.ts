@@ -10,9 +10,14 @@ export type FatalPolicy = 'continue' | 'exit'
  * Handles the signals that would otherwise end the process, or open its debugger (SIGUSR1), from
  * the start on. What no feature uses yet is logged and ignored.
  * @param onUpgrade called for SIGQUIT.
+ * @param reopenLog called for SIGUSR1; a process in the foreground has nothing to open.
  * @returns takes the handlers away again.
  */
-export function handlePassiveSignals(logger: Logger, onUpgrade: () => void): () => void {
+export function handlePassiveSignals(
+  logger: Logger,
+  onUpgrade: () => void,
+  reopenLog?: () => void,
+): () => void {
   return listen([
     [
       'SIGHUP',
@@ -24,7 +29,8 @@ export function handlePassiveSignals(logger: Logger, onUpgrade: () => void): () 
     [
       'SIGUSR1',
       () => {
-        logger.warn('SIGUSR1 ignored: there is no log file to open anew')
+        if (reopenLog) reopenLog()
+        else logger.warn('SIGUSR1 ignored: there is no log file to open anew')
       },
     ],
   ])

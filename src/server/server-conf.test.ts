@@ -22,6 +22,11 @@ client_bind_to_ipv6: ['::1']
 log_level: warn
 upgrade_sock_connect_accept_max_retries: 5
 daemon_wait_for_ready: true
+daemon_ready_timeout_seconds: 2m
+daemon_notify_timeout_seconds: 60
+user: nobody
+group: nogroup
+working_directory: work
 `
 
 function refusal(text: string): string {
@@ -43,6 +48,10 @@ describe('ServerConf', () => {
       {
         version: 1,
         daemon: false,
+        user: undefined,
+        group: undefined,
+        workingDirectory: undefined,
+        daemonReadyTimeoutSeconds: 600,
         threads: 1,
         logLevel: 'info',
         errorLog: undefined,
@@ -65,6 +74,9 @@ describe('ServerConf', () => {
     const conf = ServerConf.fromYaml(TAKEN, '/etc/pingora/conf.yaml')
     assert.equal(conf.errorLog, '/etc/pingora/load_balancer_err.log')
     assert.equal(conf.pidFile, '/tmp/load_balancer.pid')
+    assert.equal(conf.daemonReadyTimeoutSeconds, 120)
+    assert.deepEqual([conf.user, conf.group], ['nobody', 'nogroup'])
+    assert.equal(conf.workingDirectory, '/etc/pingora/work')
     assert.equal(conf.gracePeriodSeconds, 30)
     assert.equal(conf.maxRetries, 3)
     assert.equal(conf.upstreamKeepalivePoolSize, 0)
@@ -90,8 +102,6 @@ describe('ServerConf', () => {
   test('refuses what is not built yet, and says so', () => {
     const cases = [
       ['threads: 2', 'conf.yaml:1:10: threads: 2: not available yet; expected 1'],
-      ['daemon: true', 'conf.yaml:1:9: daemon: true: not available yet; expected false'],
-      ['user: nobody', 'conf.yaml:1:7: user: not available yet; leave it out'],
       [
         'upstream_debug_ssl_keylog: true',
         'conf.yaml:1:28: upstream_debug_ssl_keylog: true: not available yet; expected false',
@@ -103,13 +113,17 @@ describe('ServerConf', () => {
   test('refuses values that do not fit, all at once', () => {
     assert.equal(
       refusal(
-        'max_retries: 0\ngrace_period_seconds: soon\nclient_bind_to_ipv4: ["::1"]\nlog_level: loud',
+        'max_retries: 0\ngrace_period_seconds: soon\nclient_bind_to_ipv4: ["::1"]\nlog_level: loud\n' +
+          'daemon: yes\nuser: 1000\ndaemon_ready_timeout_seconds: 0',
       ),
       [
         'conf.yaml:1:14: max_retries: got 0; expected an integer from 1 to 1000000',
         'conf.yaml:2:23: grace_period_seconds: got "soon"; expected seconds as a number from 0, or a duration such as 30s',
         'conf.yaml:3:23: client_bind_to_ipv4[0]: got "::1"; expected an IPv4 address',
         'conf.yaml:4:12: log_level: got "loud"; expected one of trace, debug, info, warn, error, silent',
+        'conf.yaml:5:9: daemon: got "yes"; expected true or false',
+        'conf.yaml:6:7: user: got 1000; expected the name of a user',
+        'conf.yaml:7:31: daemon_ready_timeout_seconds: got 0; expected seconds as a number from 1, or a duration such as 30s',
       ].join('\n'),
     )
   })

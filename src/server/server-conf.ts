@@ -24,8 +24,16 @@ export type ServerConfOptions = Partial<Omit<ServerConf, 'ca'>>
 export class ServerConf {
   /** A marker; nothing depends on it. Default: 1. */
   readonly version: number
-  /** Run in the background. Only `false` is available yet. Default: false. */
+  /** Run in the background; the flag `-d` does the same. Default: false. */
   readonly daemon: boolean
+  /** User that a daemon becomes when it listens, from `/etc/passwd`. Default: who started it. */
+  readonly user: string | undefined
+  /** Group that a daemon becomes, from `/etc/group`. Default: that of `user`. */
+  readonly group: string | undefined
+  /** Working directory of a daemon. Default: the one that it was started in. */
+  readonly workingDirectory: string | undefined
+  /** Longest time that a daemon may take until it serves, in seconds; at least 1. Default: 600. */
+  readonly daemonReadyTimeoutSeconds: number
   /** Threads that serve. Only 1 is available yet. Default: 1. */
   readonly threads: number
   /** Log level; the variables `PINGORA_LOG` and `RUST_LOG` win over it. Default: `info`. */
@@ -62,6 +70,10 @@ export class ServerConf {
     const keys = checkOptions(options)
     this.version = keys.version ?? 1
     this.daemon = keys.daemon ?? false
+    this.user = keys.user
+    this.group = keys.group
+    this.workingDirectory = keys.working_directory
+    this.daemonReadyTimeoutSeconds = keys.daemon_ready_timeout_seconds ?? 600
     this.threads = keys.threads ?? 1
     this.logLevel = keys.log_level ?? 'info'
     this.errorLog = keys.error_log

@@ -7,9 +7,9 @@ import {
   field,
   fixedField,
   integerField,
-  notYetField,
   readCertificates,
   secondsField,
+  textField,
   zod,
 } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
@@ -20,6 +20,10 @@ import type { LogLevel } from '../observability/index.js'
 export interface ServerKeys {
   readonly version?: number | undefined
   readonly daemon?: boolean | undefined
+  readonly user?: string | undefined
+  readonly group?: string | undefined
+  readonly working_directory?: string | undefined
+  readonly daemon_ready_timeout_seconds?: number | undefined
   readonly threads?: number | undefined
   readonly log_level?: LogLevel | undefined
   readonly error_log?: string | undefined
@@ -43,7 +47,14 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
   const path = pathField(resolvePath).optional()
   return z.looseObject({
     version: integerField(0, MAX_COUNT).optional(),
-    daemon: fixedField(false).optional(),
+    daemon: booleanField().optional(),
+    user: textField('the name of a user').optional(),
+    group: textField('the name of a group').optional(),
+    working_directory: path,
+    // Our launcher always waits; the key says to Pingora's that it should.
+    daemon_wait_for_ready: booleanField().optional(),
+    daemon_ready_timeout_seconds: secondsField(1).optional(),
+    daemon_notify_timeout_seconds: secondsField(1).optional(),
     threads: threadsField().optional(),
     log_level: choiceField(LOG_LEVELS).optional(),
     error_log: path,
@@ -56,14 +67,7 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
     upstream_keepalive_pool_size: integerField(0, MAX_COUNT).optional(),
     client_bind_to_ipv4: z.array(ipField('IPv4', isIPv4)).optional(),
     client_bind_to_ipv6: z.array(ipField('IPv6', isIPv6)).optional(),
-    user: notYetField(),
-    group: notYetField(),
-    working_directory: notYetField(),
     upstream_debug_ssl_keylog: fixedField(false).optional(),
-    // These speak of daemons and upgrades, which the command line asks for and refuses today.
-    daemon_wait_for_ready: booleanField().optional(),
-    daemon_ready_timeout_seconds: secondsField(1).optional(),
-    daemon_notify_timeout_seconds: secondsField(1).optional(),
     ...Object.fromEntries(NO_EFFECT_KEYS.map((key) => [key, z.unknown().optional()])),
   })
 }

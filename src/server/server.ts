@@ -1,9 +1,11 @@
 /** `Server`: the process that runs services, from the command line to the exit code. */
 import { ProxyError, describeThrown } from '../error/index.js'
 import { Counters, LineLogger, parseLogLevel } from '../observability/index.js'
-import type { Logger } from '../observability/index.js'
+import type { LogLevel, Logger } from '../observability/index.js'
 import { REAL_ENVIRONMENT } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
+import { Daemon, daemonProblems, wantsDaemon } from './daemon/daemon.js'
+import { launchDaemon } from './daemon/launcher.js'
 import { exitWithFailure } from './exit.js'
 import { Upgrade } from './handover/upgrade.js'
 import { keepAlive } from './keep-alive.js'
@@ -20,7 +22,10 @@ import type { StopKind } from './stop-control.js'
 export interface ServerOptions {
   /** Time, network and chance for all services. Default: the machine's. */
   readonly env?: Environment
-  /** Default: readable lines on stderr, from the level of `PINGORA_LOG`, `RUST_LOG` or `log_level`. */
+  /**
+   * Default: readable lines on stderr, or JSON in a daemon's `error_log`, from the level of
+   * `PINGORA_LOG`, `RUST_LOG` or `log_level`.
+   */
   readonly logger?: Logger
 }
 
@@ -48,10 +53,12 @@ export class Server {
   /** The counters of the server and its services. */
   readonly counters: Counters = new Counters()
   readonly #env: Environment
+  readonly #daemon: Daemon | null
   readonly #services: Service[] = []
   readonly #stop = new StopControl()
   readonly #upgrade: Upgrade
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
+  #bootstrapping: Promise<void> | undefined
   #releaseSignals = (): void => undefined
 
   /**
@@ -64,7 +71,9 @@ export class Server {
     this.options = opt ?? new Opt()
     this.configuration = conf ?? configurationOf(this.options)
     this.#env = options.env ?? REAL_ENVIRONMENT
-    this.logger = options.logger ?? stderrLogger(this.configuration, this.#env)
+    this.#daemon = Daemon.ofThisProcess(this.options, this.configuration)
+    const level = logLevel(this.configuration)
+    this.logger = options.logger ?? this.#daemon?.openLog(level) ?? stderrLogger(level, this.#env)
     this.#upgrade = new Upgrade({
       env: this.#env,
       logger: this.logger,
@@ -78,23 +87,37 @@ export class Server {
   }
 
   /**
-   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. With `-u` it waits
-   * for the listeners of the old process. A second call does nothing. `run` calls it when the
-   * program did not.
+   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. With `-d` a copy of
+   * the process goes on in the background, and here it never returns: the process exits when the copy
+   * serves, or failed. With `-u` it waits for the listeners of the old process. A second call does
+   * nothing. `run` calls it when the program did not.
    * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`, with `-u` only.
    * With the `opt` of `Opt.parseArgs()` the reason is printed and the process exits with 1.
    */
-  async bootstrap(): Promise<void> {
-    if (this.#state !== 'new') return
+  bootstrap(): Promise<void> {
+    this.#bootstrapping ??= this.#bootstrap()
+    return this.#bootstrapping
+  }
+
+  async #bootstrap(): Promise<void> {
     this.#state = 'bootstrapped'
-    this.#releaseSignals = handlePassiveSignals(this.logger, () => {
-      void this.#handOver()
-    })
+    const reopenLog = this.#daemon?.logReopener(this.logger)
+    const onUpgrade = (): void => void this.#handOver()
+    this.#releaseSignals = handlePassiveSignals(this.logger, onUpgrade, reopenLog)
     for (const warning of this.configuration.warnings) this.logger.warn(warning)
-    if (!this.options.upgrade || this.options.test) return
+    this.#daemon?.enter()
+    if (this.#daemon === null && wantsDaemon(this.options, this.configuration)) {
+      await launchDaemon(this.configuration, this.#env.clock)
+    }
+    if (this.options.upgrade && !this.options.test) await this.#receiveListeners()
+  }
+
+  async #receiveListeners(): Promise<void> {
     const release = keepAlive()
     try {
-      await this.#upgrade.receive()
+      await this.#upgrade.receive(this.#daemon?.identity ?? null, () => {
+        this.#daemon?.announce()
+      })
     } catch (thrown) {
       this.#releaseSignals()
       if (this.options.fromCommandLine) exitWithFailure(thrown)
@@ -161,6 +184,7 @@ export class Server {
       const { configuration, counters, logger } = this
       const context = { configuration, counters, env: this.#env, logger }
       await runServices(this.#services, context, this.#stop, () => {
+        this.#daemon?.becomeReady(logger)
         void this.#upgrade.ready()
         onReady?.()
       })
@@ -182,7 +206,7 @@ export class Server {
   }
 
   async #test(): Promise<void> {
-    const problems: string[] = []
+    const problems = daemonProblems(this.options, this.configuration)
     for (const service of this.#services) {
       try {
         await service.check?.()
@@ -205,7 +229,6 @@ export class Server {
 
 function configurationOf(opt: Opt): ServerConf {
   try {
-    if (opt.daemon) throw new ProxyError('PGR_NOT_AVAILABLE', 'daemon: not available yet')
     return opt.conf === undefined ? new ServerConf() : ServerConf.load(opt.conf)
   } catch (thrown) {
     if (opt.fromCommandLine) exitWithFailure(thrown)
@@ -213,11 +236,15 @@ function configurationOf(opt: Opt): ServerConf {
   }
 }
 
-function stderrLogger(configuration: ServerConf, { clock }: Environment): Logger {
-  const level =
+function logLevel(configuration: ServerConf): LogLevel {
+  return (
     parseLogLevel(process.env['PINGORA_LOG']) ??
     parseLogLevel(process.env['RUST_LOG']) ??
     configuration.logLevel
+  )
+}
+
+function stderrLogger(level: LogLevel, { clock }: Environment): Logger {
   // A reader of the log that goes away must not end the process.
   if (!process.stderr.listeners('error').includes(ignoreError))
     process.stderr.on('error', ignoreError)

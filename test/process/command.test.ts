@@ -50,7 +50,7 @@ describe('pingora', () => {
     [[], /a command is missing\nUsage: pingora/],
     [['prox'], /unknown command "prox"; did you mean proxy\?/],
     [['run'], /-c FILE is missing/],
-    [['-d', '-c', 'x.yaml'], /--daemon: not available yet/],
+    [['-u', '-c', 'x.yaml'], /--upgrade: not available yet/],
     [['run', '-c', 'x.yaml', 'y'], /Unexpected argument 'y'/],
     [['proxy'], /--to URL is missing/],
     [['proxy', '--to', NOWHERE, '--cache', '10mb'], /--cache: not available yet/],
@@ -259,7 +259,7 @@ describe('a program with Opt.parseArgs()', () => {
     const help = runProgram(t, './faulty-program.js', ['-h'])
     assert.equal((await help.ended).code, 0)
     assert.match(help.stdout, /^Usage: faulty-program\.js \[-c FILE\]/)
-    for (const flag of ['--colour', '-d', '-du']) {
+    for (const flag of ['--colour', '-x']) {
       const program = runProgram(t, './faulty-program.js', [flag])
       assert.equal((await program.ended).code, 2)
       assert.match(program.stderr, /^error: .*\nUsage: faulty-program\.js/)

@@ -20,6 +20,13 @@ export interface UpgradeOptions {
   readonly user: number
 }
 
+/** Who a process becomes after it has bound what only root may bind. */
+export interface SocketOwner {
+  /** `undefined` when it stays the user that it is. */
+  readonly uid: number | undefined
+  readonly gid: number
+}
+
 /** Both sides; a process is first the new one, and some day the old one. */
 export class Upgrade {
   readonly #options: UpgradeOptions
@@ -32,16 +39,17 @@ export class Upgrade {
 
   /**
    * The new process: takes the listeners of the old one, which services then find as their own.
+   * @param owner who the upgrade socket is for besides us, when we are going to be another user.
    * @param onBound called when the old process may be told to hand over.
    * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`.
    */
-  async receive(onBound: () => void = () => undefined): Promise<void> {
-    const { logger, path, maxRetries } = this.#options
-    const { parts, listening } = this.#parts()
+  async receive(owner: SocketOwner | null, onBound: () => void): Promise<void> {
+    const { logger, path, maxRetries, user } = this.#options
+    const { parts, listening } = this.#parts(owner?.uid)
     this.#received = await receiveListeners({
       ...parts,
       path,
-      owner: null,
+      owner: owner && { uid: owner.uid ?? user, gid: owner.gid },
       maxWaitMs: (maxRetries + 1) * 1_000,
       onBound: () => {
         logger.info(`upgrade: waiting for the old process at ${path}`)
@@ -91,14 +99,14 @@ export class Upgrade {
     }
   }
 
-  #parts(): { parts: ChannelParts; listening: ListeningSockets } {
+  #parts(otherUser: number = ROOT): { parts: ChannelParts; listening: ListeningSockets } {
     const { env, user } = this.#options
     const libc = loadLibc()
     const { listeningSockets: listening } = env.network
     if (libc === null || listening === null || listening === undefined) {
       throw new ProxyError('PGR_NOT_AVAILABLE', 'an upgrade needs Linux and the package koffi')
     }
-    const allowedUsers = new Set([user, ROOT])
+    const allowedUsers = new Set([user, ROOT, otherUser])
     return {
       parts: { libc, sockets: new Sockets(libc), clock: env.clock, allowedUsers },
       listening,

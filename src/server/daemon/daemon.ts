@@ -1,0 +1,154 @@
+/** `Daemon`: what a process does differently because it runs in the background. */
+import { closeSync, fchownSync, fstatSync, openSync } from 'node:fs'
+import { parse } from 'node:path'
+import { describeThrown } from '../../error/index.js'
+import { pinoFileLogger } from '../../observability/index.js'
+import type { FileLogger, LogLevel, Logger } from '../../observability/index.js'
+import { loadLibc } from '../../os/internal.js'
+import { exitWithFailure } from '../exit.js'
+import type { Opt } from '../opt.js'
+import type { ServerConf } from '../server-conf.js'
+import { assumeIdentity, findIdentity } from './identity.js'
+import type { Identity } from './identity.js'
+import { writePidFile } from './pid-file.js'
+import { systemReason, withSetting } from './setting-problem.js'
+import { START_REPORT } from './start-report.js'
+
+/** Whether flags and file ask for a daemon; `-t` only checks, in the foreground. */
+export function wantsDaemon(options: Opt, configuration: ServerConf): boolean {
+  return (options.daemon || configuration.daemon) && !options.test
+}
+
+/** For `-t`: what is wrong with a daemon's settings, as far as one can say without becoming it. */
+export function daemonProblems(options: Opt, { daemon, user, group }: ServerConf): string[] {
+  if (!options.daemon && !daemon) return []
+  try {
+    findIdentity(user, group)
+    return []
+  } catch (thrown) {
+    return [describeThrown(thrown)]
+  }
+}
+
+/** The life of a process in the background, beside that of its services. */
+export class Daemon {
+  readonly #configuration: ServerConf
+  #log: FileLogger | undefined
+  #identity: Identity | null = null
+  #hasPidFile = false
+
+  constructor(configuration: ServerConf) {
+    this.#configuration = configuration
+  }
+
+  /** The daemon that this process is; `null` in the foreground and in the launcher. */
+  static ofThisProcess(options: Opt, configuration: ServerConf): Daemon | null {
+    if (START_REPORT === null || !wantsDaemon(options, configuration)) return null
+    return new Daemon(configuration)
+  }
+
+  /** A logger to `error_log`; `undefined` without that key. A failure ends the process. */
+  openLog(level: LogLevel): Logger | undefined {
+    const { errorLog } = this.#configuration
+    if (errorLog === undefined) return undefined
+    this.#log = this.#orExit(() =>
+      withSetting('error_log', `${errorLog} cannot be opened`, () =>
+        pinoFileLogger(errorLog, level),
+      ),
+    )
+    return this.#log
+  }
+
+  /** Takes on what belongs to a daemon and does not wait for listeners. A failure ends the process. */
+  enter(): void {
+    const { user, group, workingDirectory } = this.#configuration
+    process.title = parse(process.argv[1] ?? '').name || process.title
+    process.umask(0o007)
+    // Loaded now because later our user may not be allowed to read it.
+    loadLibc()
+    this.#orExit(() => {
+      this.#identity = findIdentity(user, group)
+      if (workingDirectory === undefined) return
+      withSetting('working_directory', `${workingDirectory} cannot be entered`, () => {
+        process.chdir(workingDirectory)
+      })
+    })
+  }
+
+  /** Who the daemon becomes once everything listens; `null` when it stays who started it. */
+  get identity(): Identity | null {
+    return this.#identity
+  }
+
+  /**
+   * With `-u`, before anything listens: writes the pid file and lets the launcher end, because only
+   * then whoever started it tells the old process to hand over.
+   * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID` when the file cannot be written.
+   */
+  announce(): void {
+    this.#writePidFile()
+    START_REPORT?.ready()
+  }
+
+  /**
+   * All services have started: writes the pid file, gives privileges up, and lets the launcher end.
+   * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID` when a step fails.
+   */
+  becomeReady(logger: Logger): void {
+    const { errorLog, user } = this.#configuration
+    this.#writePidFile()
+    if (this.#identity !== null) {
+      if (errorLog !== undefined) giveOutputTo(this.#identity)
+      assumeIdentity(this.#identity)
+    }
+    logger.info('running in the background', { pid: process.pid, user })
+    START_REPORT?.ready()
+  }
+
+  /** Goes on in a new `error_log`, after the old one was moved away; `undefined` without that key. */
+  logReopener(logger: Logger): (() => void) | undefined {
+    const { errorLog } = this.#configuration
+    if (errorLog === undefined) return undefined
+    return () => {
+      try {
+        this.#log?.reopen()
+        redirectOutput(errorLog)
+        logger.info('log file opened anew')
+      } catch (thrown) {
+        logger.error(`log file not opened anew: ${errorLog}: ${systemReason(thrown)}`)
+      }
+    }
+  }
+
+  #writePidFile(): void {
+    if (this.#hasPidFile) return
+    this.#hasPidFile = true
+    writePidFile(this.#configuration.pidFile, this.#identity)
+  }
+
+  #orExit<T>(step: () => T): T {
+    try {
+      return step()
+    } catch (thrown) {
+      exitWithFailure(thrown)
+    }
+  }
+}
+
+/** Later our user must be able to open the log anew. Devices, such as /dev/null, stay whose they are. */
+function giveOutputTo({ uid, gid }: Identity): void {
+  if (fstatSync(STDERR).isFile()) fchownSync(STDERR, uid ?? process.getuid!(), gid)
+}
+
+/** Stdout and stderr, where the traces of crashes go; without koffi they stay with the old file. */
+function redirectOutput(path: string): void {
+  const libc = loadLibc()
+  if (libc === null) return
+  const descriptor = openSync(path, 'a', 0o640)
+  libc.dup2(descriptor, STDOUT)
+  libc.dup2(descriptor, STDERR)
+  closeSync(descriptor)
+}
+
+const STDOUT = 1
+const STDERR = 2

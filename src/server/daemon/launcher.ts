@@ -1,0 +1,83 @@
+/** The launcher: the process that was typed starts the daemon, and ends when it serves or failed. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { openSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import type { Clock } from '../../time/index.js'
+import { exitWithFailure, exitWithReason } from '../exit.js'
+import type { ServerConf } from '../server-conf.js'
+import { systemReason, withSetting } from './setting-problem.js'
+import { DAEMON_MARKER, REPORT_DESCRIPTOR, parseStartOutcome } from './start-report.js'
+
+/**
+ * Starts a copy of this process in the background and waits for its report. Ends this process: with
+ * 0 when the daemon serves, with 1 and the reason on stderr when it does not. Never returns.
+ */
+export function launchDaemon(configuration: ServerConf, clock: Clock): Promise<never> {
+  return new Promise(() => {
+    try {
+      const daemon = startDaemon(configuration.errorLog)
+      exitOnReport(daemon, configuration.errorLog)
+      endWithUs(daemon, configuration.daemonReadyTimeoutSeconds, clock)
+    } catch (thrown) {
+      exitWithFailure(thrown)
+    }
+  })
+}
+
+/** In a session of its own, so that no terminal that closes takes the daemon along. */
+function startDaemon(errorLog: string | undefined): ChildProcess {
+  const output = errorLog === undefined ? 'ignore' : openErrorLog(errorLog)
+  return spawn(process.execPath, [...nodeFlags(), ...process.argv.slice(1)], {
+    detached: true,
+    env: { ...process.env, [DAEMON_MARKER]: '1' },
+    stdio: ['ignore', output, output, 'pipe'],
+  })
+}
+
+/** Opened here, so that even the crash of a daemon that has not come far leaves its trace. */
+function openErrorLog(path: string): number {
+  return withSetting('error_log', `${path} cannot be opened`, () => openSync(path, 'a', 0o640))
+}
+
+/** Until our handler stands, SIGUSR1 would open the debugger; newer versions can be told not to. */
+function nodeFlags(): string[] {
+  const flag = '--disable-sigusr1'
+  const wanted = process.allowedNodeEnvironmentFlags.has(flag) && !process.execArgv.includes(flag)
+  return wanted ? [...process.execArgv, flag] : process.execArgv
+}
+
+function exitOnReport(daemon: ChildProcess, errorLog: string | undefined): void {
+  let text = ''
+  const report = daemon.stdio[REPORT_DESCRIPTOR] as Readable
+  report.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece
+    const outcome = parseStartOutcome(text)
+    if (outcome?.ready) process.exit(0)
+    if (outcome) exitWithReason(outcome.failure)
+  })
+  daemon.on('error', (error) => {
+    exitWithReason(`error: the daemon could not be started: ${systemReason(error)}`)
+  })
+  daemon.on('close', (code, signal) => {
+    const how = signal ?? `exit code ${String(code)}`
+    const where = errorLog === undefined ? '' : `; ${errorLog} may say why`
+    exitWithReason(`error: the daemon ended before it was ready, with ${how}${where}`)
+  })
+}
+
+/** A failed start must leave nothing behind; the daemon may be stuck, so it is not asked first. */
+function endWithUs(daemon: ChildProcess, timeoutSeconds: number, clock: Clock): void {
+  const end = (reason: string): void => {
+    daemon.kill('SIGKILL')
+    exitWithReason(`error: ${reason}`)
+  }
+  clock.schedule(timeoutSeconds * 1000, () => {
+    end(`the daemon was not ready within ${timeoutSeconds} s`)
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      end(`${signal} before the daemon was ready`)
+    })
+  }
+}
