@@ -38,7 +38,7 @@ export class ServerConf {
   readonly threads: number
   /** Log level; the variables `PINGORA_LOG` and `RUST_LOG` win over it. Default: `info`. */
   readonly logLevel: LogLevel
-  /** Log file of a daemon; without effect in the foreground. Default: none. */
+  /** Log file of a daemon, which is silent without; no effect in the foreground. Default: none. */
   readonly errorLog: string | undefined
   /** File for a daemon's process id; without effect in the foreground. Default: `/tmp/pingora.pid`. */
   readonly pidFile: string

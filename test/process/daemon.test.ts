@@ -42,6 +42,7 @@ describe('-d', { timeout: 120_000 }, () => {
     const [, listener = ''] = /listening on ([^\s"]+)/.exec(readFileSync(folder.log, 'utf8')) ?? []
     assert.equal(await fetchText(listener), '200 hello')
     assert.deepEqual(run.pids(), [folder.pid()])
+    assert.equal(readProc(folder.pid(), 'comm'), 'pingora\n')
     process.kill(folder.pid(), 'SIGTERM')
     await run.allEnded
     assert.ok(!existsSync(folder.pidFile))

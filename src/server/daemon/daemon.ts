@@ -61,11 +61,11 @@ export class Daemon {
 
   /** Takes on what belongs to a daemon and does not wait for listeners. A failure ends the process. */
   enter(): void {
-    const { user, group, workingDirectory } = this.#configuration
+    const { errorLog, user, group, workingDirectory } = this.#configuration
     process.title = parse(process.argv[1] ?? '').name || process.title
     process.umask(0o007)
-    // Loaded now because later our user may not be allowed to read it.
-    loadLibc()
+    // For `redirectOutput`; later our user may not be allowed to read the library.
+    if (errorLog !== undefined) loadLibc()
     this.#orExit(() => {
       this.#identity = findIdentity(user, group)
       if (workingDirectory === undefined) return

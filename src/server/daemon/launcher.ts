@@ -25,10 +25,13 @@ export function launchDaemon(configuration: ServerConf, clock: Clock): Promise<n
   })
 }
 
-/** In a session of its own, so that no terminal that closes takes the daemon along. */
+/**
+ * In a session of its own, so that no terminal that closes takes the daemon along. Node's flag
+ * `--disable-sigusr1` would keep an early SIGUSR1 from the debugger, but later ones from us too.
+ */
 function startDaemon(errorLog: string | undefined): ChildProcess {
   const output = errorLog === undefined ? 'ignore' : openErrorLog(errorLog)
-  return spawn(process.execPath, [...nodeFlags(), ...process.argv.slice(1)], {
+  return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     env: { ...process.env, [DAEMON_MARKER]: '1' },
     stdio: ['ignore', output, output, 'pipe'],
@@ -38,13 +41,6 @@ function startDaemon(errorLog: string | undefined): ChildProcess {
 /** Opened here, so that even the crash of a daemon that has not come far leaves its trace. */
 function openErrorLog(path: string): number {
   return withSetting('error_log', `${path} cannot be opened`, () => openSync(path, 'a', 0o640))
-}
-
-/** Until our handler stands, SIGUSR1 would open the debugger; newer versions can be told not to. */
-function nodeFlags(): string[] {
-  const flag = '--disable-sigusr1'
-  const wanted = process.allowedNodeEnvironmentFlags.has(flag) && !process.execArgv.includes(flag)
-  return wanted ? [...process.execArgv, flag] : process.execArgv
 }
 
 function exitOnReport(daemon: ChildProcess, errorLog: string | undefined): void {
