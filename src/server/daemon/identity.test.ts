@@ -31,6 +31,32 @@ describe('findIdentity', () => {
 })
 
 describe('assumeIdentity', () => {
+  test('says so when the process may not, and stays who it is', () => {
+    const [uid, gid] = [process.getuid!(), process.getgid!()]
+    const isRoot = uid === 0
+    if (isRoot) process.seteuid!(uid + 1)
+    try {
+      for (const [user, message] of [
+        ['daemon', 'user: cannot become daemon, which only root can: operation not permitted'],
+        [
+          undefined,
+          `group: cannot become group ${gid + 1}, which only root can: operation not permitted`,
+        ],
+      ] as const) {
+        const other = user === undefined ? undefined : uid + 1
+        assert.throws(
+          () => {
+            assumeIdentity({ user, uid: other, gid: gid + 1 })
+          },
+          { code: 'PGR_CONFIGURATION_INVALID', message },
+        )
+      }
+    } finally {
+      if (isRoot) process.seteuid!(0)
+    }
+    assert.deepEqual([process.getuid!(), process.getgid!()], [uid, gid])
+  })
+
   test('does nothing when the process is that user already', () => {
     const [uid, gid] = [process.getuid!(), process.getgid!()]
     assumeIdentity({ user: 'whatever it is called', uid, gid })

@@ -19,6 +19,7 @@ export function withSetting<T>(key: string, problem: string, step: () => T): T {
 /** The system's words for an error, such as `permission denied`, without the call and the path. */
 export function systemReason(thrown: unknown): string {
   const number = thrown instanceof Error && 'errno' in thrown ? thrown.errno : undefined
-  const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined
+  // Calls such as `setuid` have the number as C has it, all others its negative.
+  const known = typeof number === 'number' ? getSystemErrorMap().get(-Math.abs(number)) : undefined
   return known?.[1] ?? describeThrown(thrown)
 }
