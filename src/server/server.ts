@@ -99,34 +99,6 @@ export class Server {
     return this.#bootstrapping
   }
 
-  async #bootstrap(): Promise<void> {
-    this.#state = 'bootstrapped'
-    const reopenLog = this.#daemon?.logReopener(this.logger)
-    const onUpgrade = (): void => void this.#handOver()
-    this.#releaseSignals = handlePassiveSignals(this.logger, onUpgrade, reopenLog)
-    for (const warning of this.configuration.warnings) this.logger.warn(warning)
-    this.#daemon?.enter()
-    if (this.#daemon === null && wantsDaemon(this.options, this.configuration)) {
-      await launchDaemon(this.configuration, this.#env.clock)
-    }
-    if (this.options.upgrade && !this.options.test) await this.#receiveListeners()
-  }
-
-  async #receiveListeners(): Promise<void> {
-    const release = keepAlive()
-    try {
-      await this.#upgrade.receive(this.#daemon?.identity ?? null, () => {
-        this.#daemon?.announce()
-      })
-    } catch (thrown) {
-      this.#releaseSignals()
-      if (this.options.fromCommandLine) exitWithFailure(thrown)
-      throw thrown
-    } finally {
-      release()
-    }
-  }
-
   /** Adds a service. @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already. */
   addService(service: Service): void {
     if (this.#state === 'running' || this.#state === 'ended') {
@@ -197,6 +169,34 @@ export class Server {
   /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
   stop(kind: StopKind = 'graceful'): void {
     this.#stop.request(kind)
+  }
+
+  async #bootstrap(): Promise<void> {
+    this.#state = 'bootstrapped'
+    const reopenLog = this.#daemon?.logReopener(this.logger)
+    const onUpgrade = (): void => void this.#handOver()
+    this.#releaseSignals = handlePassiveSignals(this.logger, onUpgrade, reopenLog)
+    for (const warning of this.configuration.warnings) this.logger.warn(warning)
+    this.#daemon?.enter()
+    if (this.#daemon === null && wantsDaemon(this.options, this.configuration)) {
+      await launchDaemon(this.configuration, this.#env.clock)
+    }
+    if (this.options.upgrade && !this.options.test) await this.#receiveListeners()
+  }
+
+  async #receiveListeners(): Promise<void> {
+    const release = keepAlive()
+    try {
+      await this.#upgrade.receive(this.#daemon?.identity ?? null, () => {
+        this.#daemon?.announce()
+      })
+    } catch (thrown) {
+      this.#releaseSignals()
+      if (this.options.fromCommandLine) exitWithFailure(thrown)
+      throw thrown
+    } finally {
+      release()
+    }
   }
 
   /** SIGQUIT: once the new process serves, this one lets its work in flight end. */
