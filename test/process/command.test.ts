@@ -50,7 +50,6 @@ describe('pingora', () => {
     [[], /a command is missing\nUsage: pingora/],
     [['prox'], /unknown command "prox"; did you mean proxy\?/],
     [['run'], /-c FILE is missing/],
-    [['-u', '-c', 'x.yaml'], /--upgrade: not available yet/],
     [['run', '-c', 'x.yaml', 'y'], /Unexpected argument 'y'/],
     [['proxy'], /--to URL is missing/],
     [['proxy', '--to', NOWHERE, '--cache', '10mb'], /--cache: not available yet/],
