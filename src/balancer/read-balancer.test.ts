@@ -139,7 +139,7 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     upstream('tls: { cert: c.crt }'),
     'F:5:10: upstreams.a.tls: cert and key belong together; expected both or neither\nF:5:18: upstreams.a.tls.cert: /etc/p/c.crt cannot be read: no such file',
   ],
-  [`${LEAST}threads: 2`, 'F:3:10: threads: 2: not available yet; expected 1'],
+  [`${LEAST}threads: 0`, 'F:3:10: threads: got 0; expected an integer from 1 to 256'],
 ]
 
 describe('readBalancer', () => {

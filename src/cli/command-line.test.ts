@@ -32,6 +32,7 @@ describe('parseCommandLine', () => {
     )
     assert.ok(command.name === 'proxy')
     assert.equal(command.opt.conf, 's.yaml')
+    assert.equal(command.threads, 1)
     const { listeners, upstream } = command.settings
     assert.deepEqual(listeners, ['127.0.0.1:1', 'unix:/p.sock'])
     assert.deepEqual(upstream.backends, [

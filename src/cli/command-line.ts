@@ -5,7 +5,7 @@ import { BALANCER_DEFAULTS, defaultSettings, hostHeaderOf } from '../balancer/in
 import type { BackendSettings, BalancerSettings, UpstreamTls } from '../balancer/index.js'
 import { nearestName } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
-import { COMMON_FLAGS, optOf } from '../server/internal.js'
+import { COMMON_FLAGS, MAX_THREADS, optOf } from '../server/internal.js'
 import type { CommonFlagValues } from '../server/internal.js'
 import type { Opt } from '../server/index.js'
 import { parseSocketAddress } from '../transport/index.js'
@@ -16,7 +16,13 @@ import { UsageError } from './usage.js'
 export type Command =
   | { readonly name: 'help' | 'version' }
   | { readonly name: 'run'; readonly opt: Opt; readonly file: string }
-  | { readonly name: 'proxy'; readonly opt: Opt; readonly settings: BalancerSettings }
+  | {
+      readonly name: 'proxy'
+      readonly opt: Opt
+      readonly settings: BalancerSettings
+      /** In place of the file's. */
+      readonly threads: number | undefined
+    }
   | { readonly name: 'demo' }
 
 /**
@@ -56,7 +62,7 @@ function parseProxy(args: readonly string[]): Command {
   const flags = parseFlags(args, PROXY_FLAGS)
   const early = helpOrVersion(flags)
   if (early) return early
-  refuseLaterFlags(flags)
+  if (flags.cache !== undefined) throw new UsageError('--cache: not available yet')
   const { backends, tls } = parseTargets(flags.to ?? [], flags.sni)
   const listeners = (flags.listen ?? [DEFAULT_LISTENER]).map(listenAddress)
   const settings = defaultSettings(listeners, {
@@ -67,7 +73,7 @@ function parseProxy(args: readonly string[]): Command {
     tls,
     healthCheck: parseHealthCheck(flags['health-check']),
   })
-  return { name: 'proxy', opt: optOf(flags), settings }
+  return { name: 'proxy', opt: optOf(flags), settings, threads: parseThreads(flags.threads) }
 }
 
 /** Reads flags by name; anything else than flags is refused. */
@@ -85,14 +91,12 @@ function helpOrVersion(
   return flags.version ? { name: 'version' } : undefined
 }
 
-function refuseLaterFlags(flags: { readonly cache?: string; readonly threads?: string }): void {
-  if (flags.cache !== undefined) throw new UsageError('--cache: not available yet')
-  if (flags.threads === undefined || flags.threads === '1') return
-  if (/^[1-9]\d*$/.test(flags.threads))
-    throw new UsageError('--threads: more than 1 is not available yet')
-  throw new UsageError(
-    `--threads: got ${JSON.stringify(flags.threads)}; expected an integer from 1`,
-  )
+function parseThreads(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const threads = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : 0
+  if (threads >= 1 && threads <= MAX_THREADS) return threads
+  const expected = `expected an integer from 1 to ${MAX_THREADS}`
+  throw new UsageError(`--threads: got ${JSON.stringify(text)}; ${expected}`)
 }
 
 function parseTargets(

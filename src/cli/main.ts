@@ -4,7 +4,12 @@ import { createRequire } from 'node:module'
 import { createBalancer, loadBalancerFile } from '../balancer/index.js'
 import type { BalancerSettings } from '../balancer/index.js'
 import { Opt, Server, ServerConf } from '../server/index.js'
-import { exitWithFailure, exitWithUsage, usageProblem } from '../server/internal.js'
+import {
+  exitWithFailure,
+  exitWithUsage,
+  inheritFromMain,
+  usageProblem,
+} from '../server/internal.js'
 import { parseCommandLine } from './command-line.js'
 import type { Command } from './command-line.js'
 import { startDemo } from './demo/start-demo.js'
@@ -24,15 +29,12 @@ async function main(): Promise<void> {
     case 'demo':
       return startDemo()
     case 'proxy': {
-      const { conf } = command.opt
-      return serve(
-        command.opt,
-        conf === undefined ? new ServerConf() : ServerConf.load(conf),
-        command.settings,
-      )
+      const { opt, settings, threads } = command
+      const conf = opt.conf === undefined ? new ServerConf() : ServerConf.load(opt.conf)
+      return serve(opt, threads === undefined ? conf : conf.withThreads(threads), settings)
     }
     case 'run': {
-      const { conf, settings } = loadBalancerFile(command.file)
+      const { conf, settings } = inheritFromMain(() => loadBalancerFile(command.file))
       return serve(command.opt, conf, settings)
     }
   }

@@ -29,7 +29,7 @@ Flags of proxy
   --health-check tcp  connect to each backend every second, and use only those that answer
   --host-header H   Host of upstream requests; upstream: the backend's own name (default: the client's)
   --sni NAME        name to ask for and verify with https (default: the host of the URL)
-  --threads N       threads that serve (only 1 is available yet)
+  --threads N       threads that serve (default 1)
   --cache SIZE      cache responses (not available yet)
   -c FILE           the server's own settings
 

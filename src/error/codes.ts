@@ -158,6 +158,7 @@ export const ERROR_CODES = {
     text: 'the configuration is not valid',
   },
   PGR_NOT_AVAILABLE: { source: 'internal', status: 500, text: 'not available yet' },
+  PGR_WORKER_FAILED: { source: 'internal', status: 500, text: 'a worker thread failed' },
   PGR_HANDOVER_FAILED: { source: 'internal', status: 500, text: 'the upgrade failed' },
   PGR_LISTEN_FAILED: { source: 'internal', status: 500, text: 'listening failed' },
   PGR_SHARED_MEMORY_MISMATCH: {

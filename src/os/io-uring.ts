@@ -22,6 +22,7 @@ export class IoUring {
   readonly #ring: Int32Array
   readonly #submissions: Int32Array
   readonly #at: RingOffsets
+  readonly #maps: RingRemains['maps']
   readonly #submissionMask: number
   readonly #completionMask: number
   #tail = 0
@@ -35,6 +36,10 @@ export class IoUring {
     this.#ring = maps.ring
     this.#submissions = maps.submissions
     this.#at = maps.at
+    this.#maps = [maps.ring, maps.submissions].map((words) => ({
+      address: libc.addressOf(new Uint8Array(words.buffer)),
+      length: words.byteLength,
+    }))
     this.#submissionMask = maps.submissionEntries - 1
     this.#completionMask = maps.completionEntries - 1
     // The kernel looks entries up through an array of indices; ours are always in order.
@@ -59,6 +64,17 @@ export class IoUring {
     }
     libc.close(fd)
     return null
+  }
+
+  /** What has to be closed and unmapped by another thread, if this one ends without doing so. */
+  get remains(): RingRemains {
+    return { fd: this.#fd, maps: this.#maps }
+  }
+
+  /** Closes the rings of a thread that has ended. */
+  static discard(libc: Libc, { fd, maps }: RingRemains): void {
+    libc.close(fd)
+    for (const { address, length } of maps) libc.munmap(address, length)
   }
 
   /** Operations put into the ring and not handed over yet. */
@@ -198,6 +214,12 @@ export class IoUring {
   static hasMore(flags: number): boolean {
     return (flags & CQE_SOCKET_NONEMPTY) !== 0
   }
+}
+
+/** The descriptor and the mapped memory of rings. */
+export interface RingRemains {
+  readonly fd: number
+  readonly maps: readonly { readonly address: number; readonly length: number }[]
 }
 
 /** The slot of completions that nobody waits for. */

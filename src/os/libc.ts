@@ -53,6 +53,7 @@ export interface Libc {
     fd: number,
     offset: number,
   ) => unknown
+  readonly munmap: (address: number, length: number) => number
   /** The error number of the last call that failed. */
   errno(): number
   /** Where the bytes of `memory` are. They must not be on V8's heap: see `Memory`. */
@@ -117,6 +118,7 @@ function bindFunctions(koffi: Koffi): Libc {
     ioUringEnter: syscall('long int uint32_t uint32_t uint32_t void* size_t'),
     ioUringRegister: syscall('long int uint32_t void* uint32_t'),
     mmap: own.func('mmap', 'void*', ['void*', 'size_t', 'int', 'int', 'int', 'int64_t']) as never,
+    munmap: own.func('munmap', 'int', ['uintptr_t', 'size_t']) as never,
     errno: () => koffi.errno(),
     addressOf: (memory) => Number(koffi.address(memory)),
     viewOf: (pointer, length) => koffi.view(pointer, length),

@@ -53,6 +53,15 @@ export class Sockets {
     return (this.#libc.fcntl(fd, F_GETFL, 0) & O_NONBLOCK) !== 0
   }
 
+  /** A number that no other socket of this machine has had or will have (`SO_COOKIE`), in two halves. */
+  cookie(fd: number): readonly [number, number] {
+    this.#nameLength.bytes.writeInt32LE(8)
+    const { bytes } = this.#name
+    bytes.fill(0, 0, 8)
+    this.#libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, bytes, this.#nameLength.bytes)
+    return [bytes.readInt32LE(0), bytes.readInt32LE(4)]
+  }
+
   /** Connects at once or fails, as unix sockets do. */
   connect(fd: number, name: SocketName): number {
     const length = this.#writeName(name)
@@ -235,6 +244,7 @@ const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_LINGER = 13
 const SO_PEERCRED = 17
+const SO_COOKIE = 57
 const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const SHUT_WR = 1

@@ -57,6 +57,7 @@ export function httpProxyService<Ctx>(
 /** A proxy with its listeners; made by {@link httpProxyService}. */
 export class HttpProxyService<Ctx = unknown> implements Service {
   readonly name: string
+  readonly runsIn = 'threads' as const
   readonly #configuration: ServerConf
   readonly #hooks: Hooks<Ctx>
   readonly #options: HttpProxyServiceOptions
@@ -127,7 +128,8 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       this.#acceptors.push(acceptor)
       // A stop may have come while the socket was being opened.
       if (this.#stopping) await acceptor.close()
-      else context.logger.info(`listening on ${formatAddress(acceptor.address)}`)
+      else if ((context.thread ?? 0) === 0)
+        context.logger.info(`listening on ${formatAddress(acceptor.address)}`)
     }
   }
 

@@ -101,7 +101,7 @@ describe('ServerConf', () => {
 
   test('refuses what is not built yet, and says so', () => {
     const cases = [
-      ['threads: 2', 'conf.yaml:1:10: threads: 2: not available yet; expected 1'],
+      ['threads: 257', 'conf.yaml:1:10: threads: got 257; expected an integer from 1 to 256'],
       [
         'upstream_debug_ssl_keylog: true',
         'conf.yaml:1:28: upstream_debug_ssl_keylog: true: not available yet; expected false',
@@ -137,7 +137,7 @@ describe('ServerConf', () => {
       })
     }
     refused({ maxRetries: 0 }, /^ServerConf: max_retries: got 0; expected an integer/)
-    refused({ threads: 2 }, /^ServerConf: threads: 2: not available yet/)
+    refused({ threads: 0 }, /^ServerConf: threads: got 0; expected an integer/)
     refused({ maxRetrys: 1 }, /^ServerConf: max_retrys: unknown key/)
   })
 

@@ -15,7 +15,7 @@ import { NO_EFFECT_KEYS, serverKeyNames, serverKeysSchema } from './server-keys.
 import type { ServerKeys } from './server-keys.js'
 
 /** What can be given in code; each field is described at {@link ServerConf}. */
-export type ServerConfOptions = Partial<Omit<ServerConf, 'ca'>>
+export type ServerConfOptions = Partial<Omit<ServerConf, 'ca' | 'withThreads'>>
 
 /**
  * The settings of a server; frozen. In a file the keys are written in snake_case
@@ -34,7 +34,7 @@ export class ServerConf {
   readonly workingDirectory: string | undefined
   /** Longest time that a daemon may take until it serves, in seconds; at least 1. Default: 600. */
   readonly daemonReadyTimeoutSeconds: number
-  /** Threads that serve. Only 1 is available yet. Default: 1. */
+  /** Threads that serve, 1 to 256; with 1 the main thread does. Default: 1. */
   readonly threads: number
   /** Log level; the variables `PINGORA_LOG` and `RUST_LOG` win over it. Default: `info`. */
   readonly logLevel: LogLevel
@@ -90,6 +90,16 @@ export class ServerConf {
     this.extra = extra
     this.warnings = warnings
     Object.freeze(this)
+  }
+
+  /** The same settings with another number of threads. */
+  withThreads(threads: number): ServerConf {
+    return ServerConf.fromThread(Object.assign({}, this, { threads }))
+  }
+
+  /** The settings of another thread, as they came from there: checked already, files read already. */
+  static fromThread(fields: object): ServerConf {
+    return Object.freeze(Object.assign(Object.create(ServerConf.prototype) as ServerConf, fields))
   }
 
   /**

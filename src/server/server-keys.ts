@@ -12,7 +12,6 @@ import {
   textField,
   zod,
 } from '../configuration/index.js'
-import { ProxyError } from '../error/index.js'
 import { LOG_LEVELS } from '../observability/index.js'
 import type { LogLevel } from '../observability/index.js'
 
@@ -85,10 +84,9 @@ export const NO_EFFECT_KEYS: readonly string[] = Object.freeze([
 ])
 
 function threadsField(): z.ZodType<number> {
-  return field('an integer from 1', (value) => {
-    if (!Number.isInteger(value) || (value as number) < 1) return undefined
-    if (value === 1) return 1
-    throw new ProxyError('PGR_NOT_AVAILABLE', `${String(value)}: not available yet; expected 1`)
+  return field(`an integer from 1 to ${MAX_THREADS}`, (value) => {
+    const threads = typeof value === 'number' && Number.isInteger(value) ? value : 0
+    return threads >= 1 && threads <= MAX_THREADS ? threads : undefined
   })
 }
 
@@ -117,6 +115,8 @@ function ipField(family: string, isFamily: (text: string) => boolean): z.ZodType
 }
 
 const MAX_COUNT = 1_000_000
+/** More serve no machine. */
+export const MAX_THREADS = 256
 
 /** Every key that the server knows. */
 export function serverKeyNames(): string[] {

@@ -14,9 +14,15 @@ import { handlePassiveSignals, handleStopSignals, handleUncaught } from './proce
 import type { FatalPolicy } from './process-handlers.js'
 import { runServices } from './run-services.js'
 import { ServerConf } from './server-conf.js'
-import type { Service } from './service.js'
+import type { Service, ServiceContext } from './service.js'
 import { StopControl } from './stop-control.js'
 import type { StopKind } from './stop-control.js'
+import { ForwardingLogger } from './workers/forwarding-logger.js'
+import { runWorker } from './workers/run-worker.js'
+import { thisWorker } from './workers/this-worker.js'
+import type { WorkerStart } from './workers/this-worker.js'
+import { withWorkers } from './workers/with-workers.js'
+import type { FromWorker } from './workers/worker-messages.js'
 
 /** What a server is built on; programs need none of it. */
 export interface ServerOptions {
@@ -37,6 +43,11 @@ export interface RunOptions {
   readonly onReady?: () => void
   /** What follows an error that nobody caught. Default: `continue`. */
   readonly onFatal?: FatalPolicy
+  /**
+   * The program's file or `file:` URL, such as `import.meta.url`: each worker thread runs it. Default:
+   * the file that Node was started with.
+   */
+  readonly entry?: string
 }
 
 /**
@@ -69,11 +80,18 @@ export class Server {
    */
   constructor(opt: Opt | null = null, conf?: ServerConf, options: ServerOptions = {}) {
     this.options = opt ?? new Opt()
-    this.configuration = conf ?? configurationOf(this.options)
+    this.configuration =
+      WORKER === null
+        ? (conf ?? configurationOf(this.options))
+        : ServerConf.fromThread(WORKER.configuration)
     this.#env = options.env ?? REAL_ENVIRONMENT
     this.#daemon = Daemon.ofThisProcess(this.options, this.configuration)
     const level = logLevel(this.configuration)
-    this.logger = options.logger ?? this.#daemon?.openLog(level) ?? stderrLogger(level, this.#env)
+    this.logger =
+      options.logger ??
+      (WORKER && loggerOf(WORKER)) ??
+      this.#daemon?.openLog(level) ??
+      stderrLogger(level, this.#env)
     this.#upgrade = new Upgrade({
       env: this.#env,
       logger: this.logger,
@@ -81,7 +99,7 @@ export class Server {
       maxRetries: this.configuration.upgradeSockConnectAcceptMaxRetries,
       user: process.getuid?.() ?? 0,
     })
-    if (conf !== undefined && this.options.conf !== undefined) {
+    if (conf !== undefined && this.options.conf !== undefined && WORKER === null) {
       this.logger.warn(`${this.options.conf} is not read: the program brings its own configuration`)
     }
   }
@@ -131,7 +149,8 @@ export class Server {
    * @throws {@link ProxyError} (rejects) what kept a service from starting, such as
    * `PGR_LISTEN_FAILED`; with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
    */
-  async run({ signal, onReady, onFatal = 'continue' }: RunOptions = {}): Promise<void> {
+  async run(options: RunOptions = {}): Promise<void> {
+    const { signal, onReady, onFatal = 'continue', entry = process.argv[1] ?? '' } = options
     await this.bootstrap()
     if (this.#state !== 'bootstrapped') {
       throw new ProxyError('PGR_OPTION_INVALID', 'run: a server runs only once')
@@ -139,6 +158,7 @@ export class Server {
     this.#state = 'running'
     const releases = [this.#releaseSignals]
     try {
+      if (WORKER !== null) await this.#runInWorker(WORKER, onFatal)
       if (this.options.test) {
         await this.#test()
         return
@@ -153,10 +173,11 @@ export class Server {
           this.stop()
         }),
       )
-      const { configuration, counters, logger } = this
-      const context = { configuration, counters, env: this.#env, logger }
-      await runServices(this.#services, context, this.#stop, () => {
-        this.#daemon?.becomeReady(logger)
+      const { threads } = this.configuration
+      const services =
+        threads === 1 ? this.#services : withWorkers(this.#services, { threads, entry })
+      await runServices(services, this.#context, this.#stop, () => {
+        this.#daemon?.becomeReady(this.logger)
         void this.#upgrade.ready()
         onReady?.()
       })
@@ -171,8 +192,22 @@ export class Server {
     this.#stop.request(kind)
   }
 
+  get #context(): ServiceContext {
+    const { configuration, counters, logger } = this
+    return { configuration, counters, env: this.#env, logger, thread: WORKER?.index ?? 0 }
+  }
+
+  /** Never returns: what the program does after `run` is done once, in the main thread. */
+  async #runInWorker(worker: WorkerStart, onFatal: FatalPolicy): Promise<never> {
+    handleUncaught(this.logger, this.counters, onFatal)
+    await runWorker(this.#services, this.#context, worker)
+    process.exit(0)
+  }
+
   async #bootstrap(): Promise<void> {
     this.#state = 'bootstrapped'
+    // All that follows is the main thread's.
+    if (WORKER !== null) return
     const reopenLog = this.#daemon?.logReopener(this.logger)
     const onUpgrade = (): void => void this.#handOver()
     this.#releaseSignals = handlePassiveSignals(this.logger, onUpgrade, reopenLog)
@@ -225,6 +260,15 @@ export class Server {
     process.stdout.write('the configuration is ok\n')
     process.exit(0)
   }
+}
+
+/** In a worker: what the main thread has given it. */
+const WORKER = thisWorker()
+
+function loggerOf({ port, logLevel: level }: WorkerStart): Logger {
+  return new ForwardingLogger(level, (entry) => {
+    port.postMessage({ kind: 'log', entry } satisfies FromWorker)
+  })
 }
 
 function configurationOf(opt: Opt): ServerConf {

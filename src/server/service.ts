@@ -13,6 +13,8 @@ export interface ServiceContext {
   readonly logger: Logger
   /** Where the service counts. */
   readonly counters: Counters
+  /** 0 in the main thread, from 1 in the workers. Default: 0. */
+  readonly thread?: number
 }
 
 /** How a service stops. */
@@ -30,6 +32,11 @@ export interface Service {
    * one second. For tasks that others need, such as health checks. Default: false.
    */
   readonly startsFirst?: boolean
+  /**
+   * With `threads` above 1: in every worker thread, for what serves connections, or once, in the main
+   * thread. Default: `main`.
+   */
+  readonly runsIn?: 'main' | 'threads'
   /** For `-t`: throws or rejects when the service could not start. Must not bind or connect. */
   check?(): Promise<void> | void
   /** Resolves when the service is ready, such as listening; a rejection ends the server's start. */

@@ -2,6 +2,7 @@
 import type { Clock, DeadlineWheel } from '../time/index.js'
 import type { HostAddress, SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
+import type { DescriptorNetwork } from './descriptor-network.js'
 import type { ListenOptions } from './listen-options.js'
 import type { ListeningSockets } from './listening-sockets.js'
 import type { TlsClientOptions } from './tls-client-options.js'
@@ -50,6 +51,8 @@ export interface Network {
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener>
+  /** Accepting in one thread and serving in others; `null` where that cannot be. */
+  readonly descriptors?: DescriptorNetwork | null
   /** What is listened on, as descriptors that can go to another process; `null` where they cannot. */
   readonly listeningSockets?: ListeningSockets | null
   /** All addresses of a name; an IP address or unix path is returned as it is. @throws `PGR_RESOLVE_FAILED`. */

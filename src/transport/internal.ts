@@ -1,4 +1,6 @@
 /** What `testing` and the server share with the transport: the network in memory, files of unix sockets. */
+export { DescriptorTable } from './descriptor-table.js'
+export { RingLoop } from './ring/ring-loop.js'
 export { clearUnixPath } from './node/unix-path.js'
 export { LINK_DEFAULTS } from './memory/link-options.js'
 export type { LinkOptions, LinkSplit, ResolvedLink } from './memory/link-options.js'

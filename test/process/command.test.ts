@@ -53,7 +53,10 @@ describe('pingora', () => {
     [['run', '-c', 'x.yaml', 'y'], /Unexpected argument 'y'/],
     [['proxy'], /--to URL is missing/],
     [['proxy', '--to', NOWHERE, '--cache', '10mb'], /--cache: not available yet/],
-    [['proxy', '--to', NOWHERE, '--threads', '2'], /--threads: more than 1 is not available yet/],
+    [
+      ['proxy', '--to', NOWHERE, '--threads', '0'],
+      /--threads: got "0"; expected an integer from 1/,
+    ],
   ]
   test('answers wrong usage with its reason and exit code 2', async (t) => {
     for (const [args, expected] of WRONG) {
@@ -269,6 +272,9 @@ describe('a program with Opt.parseArgs()', () => {
     const file = temporaryFile(t, 'conf.yaml', 'threads: many\n')
     const program = runProgram(t, './faulty-program.js', ['-c', file])
     assert.equal((await program.ended).code, 1)
-    assert.equal(program.stderr, `${file}:1:10: threads: got "many"; expected an integer from 1\n`)
+    assert.equal(
+      program.stderr,
+      `${file}:1:10: threads: got "many"; expected an integer from 1 to 256\n`,
+    )
   })
 })

@@ -10,16 +10,16 @@ describe('the operating system below the balancer', { timeout: 30_000 }, () => {
   test('no descriptor left: pauses, says so once, and serves those who waited when it has some', async (t) => {
     const backend = await startTextBackend(t, 'hello')
     const args = ['proxy', '--listen', '127.0.0.1:0', '--to', backend.address]
-    const program = runCommand(t, args, { maxDescriptors: 64 })
+    const program = runCommand(t, args, { maxDescriptors: 256 })
     const port = Number((await program.listening()).split(':')[1])
     const clients: RawClient[] = []
     t.after(() => {
       for (const client of clients) client.destroy()
     })
-    while (clients.length < 80) clients.push(await RawClient.connect(port))
+    while (clients.length < 300) clients.push(await RawClient.connect(port))
     await program.match(/accepting failed, trying again each second .*too many open files/)
     // Those who hold a descriptor leave, and the others get theirs: nobody was turned away.
-    for (const client of clients.splice(0, 60)) client.destroy()
+    for (const client of clients.splice(0, 270)) client.destroy()
     for (const client of clients) {
       client.write(REQUEST)
       await client.until('an answer', () => client.text.endsWith('hello'))

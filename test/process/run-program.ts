@@ -38,6 +38,11 @@ export class Program {
     }))
   }
 
+  /** The process. */
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   /** Sends a signal. */
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
@@ -69,6 +74,8 @@ export class Program {
 export interface ProgramOptions {
   /** A module that Node loads before it. Default: none. */
   readonly preload?: string
+  /** Flags for Node, as in `NODE_OPTIONS`. Default: none. */
+  readonly nodeOptions?: string
   /** How many descriptors it may have. Default: as many as the test. */
   readonly maxDescriptors?: number
 }
@@ -78,10 +85,10 @@ export function runProgram(
   t: TestContext,
   file: string,
   args: readonly string[] = [],
-  { preload, maxDescriptors }: ProgramOptions = {},
+  { preload, maxDescriptors, nodeOptions = '' }: ProgramOptions = {},
 ): Program {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const env = { ...process.env, PINGORA_LOG: 'info' }
+  const env = { ...process.env, PINGORA_LOG: 'info', NODE_OPTIONS: nodeOptions }
   const flags = preload === undefined ? [] : ['--import', preload]
   const command = [process.execPath, ...flags, path, ...args]
   if (maxDescriptors !== undefined) {

@@ -10,6 +10,7 @@ import { formatAddress } from '../address.js'
 import type { HostAddress, SocketAddress } from '../address.js'
 import { dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
+import type { DescriptorNetwork } from '../descriptor-network.js'
 import { ListeningSockets } from '../listening-sockets.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import type { DialOptions, Listener, Network } from '../environment.js'
@@ -18,6 +19,7 @@ import { RingLoop } from '../ring/ring-loop.js'
 import { RingNetwork } from '../ring/ring-network.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 import { NodeConnection } from './node-connection.js'
+import { NodeDescriptors } from './node-descriptors.js'
 import { listenOn, listenOnDescriptor } from './node-listener.js'
 import type { Accept } from './node-listener.js'
 import { ReadBuffer } from './read-buffer.js'
@@ -136,8 +138,12 @@ export class NodeNetwork implements Network {
     options: ListenOptions,
     give: (connection: Connection) => void,
   ): Promise<Pick<Listener, 'close'>> {
-    if (this.#ring !== null && !socket.isNonBlocking)
-      return this.#ring.accept(socket, options, give)
+    const ring = this.#ring
+    if (ring !== null && !socket.isNonBlocking) {
+      return ring.accept(socket, options, (fd) => {
+        give(ring.adopt(fd, socket.bound))
+      })
+    }
     return listenOnDescriptor(socket.fd, socket.bound, options, this.#clock, this.#accept(give))
   }
 
@@ -155,6 +161,12 @@ export class NodeNetwork implements Network {
           give(new TcpHandleConnection(handle, binding, { digest, onUncaught, staysLarge: false }))
         }),
     }
+  }
+
+  /** Accepting in one thread and serving in others; `null` where there is no libc to call. */
+  get descriptors(): DescriptorNetwork | null {
+    const libc = this.#io === 'ring' ? loadLibc() : null
+    return this.#ring ?? (libc && new NodeDescriptors(new Sockets(libc), this.#clock, this.#report))
   }
 
   get listeningSockets(): ListeningSockets | null {

@@ -37,7 +37,7 @@ export class RingAccept implements RingUser {
     this.#clock = clock
     this.#fd = fd
     this.#owner = owner
-    this.#slot = loop.join(this)
+    this.#slot = loop.join(this, fd)
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })

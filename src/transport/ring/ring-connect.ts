@@ -25,7 +25,7 @@ export class RingConnect implements RingUser {
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
-    this.#slot = loop.join(this)
+    this.#slot = loop.join(this, fd)
     this.#address = loop.sockets.address(name)
     if (typeof this.#address === 'number') {
       this.completed(0, this.#address)

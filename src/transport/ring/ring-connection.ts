@@ -58,7 +58,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   constructor(loop: RingLoop, fd: number, parts: RingParts) {
     this.#loop = loop
     this.#fd = fd
-    this.#slot = loop.join(this)
+    this.#slot = loop.join(this, fd)
     this.#writer = new RingWriter(loop, this, fd, this.#slot, SENT)
     this.#onUncaught = parts.onUncaught
     this.#staysLarge = parts.staysLarge

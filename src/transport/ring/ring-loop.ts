@@ -2,6 +2,7 @@
 import { IoUring, Sockets, loadLibc } from '../../os/internal.js'
 import type { Libc } from '../../os/internal.js'
 import { afterTurn } from '../../time/internal.js'
+import type { DescriptorTable } from '../descriptor-table.js'
 import { loadPipe } from './event-pipe.js'
 import type { EventPipe } from './event-pipe.js'
 import { MemoryPool } from './memory-pool.js'
@@ -37,6 +38,7 @@ export class RingLoop {
   readonly #users: (RingUser | null)[] = [NOBODY]
   readonly #freeSlots: number[] = []
   readonly #senders: RingSender[] = []
+  #table: DescriptorTable | null = null
   #isAwake = false
   #isScheduled = false
   readonly #onTurn = (): void => {
@@ -76,10 +78,17 @@ export class RingLoop {
     return pipe && new RingLoop(libc, ring, pipe)
   }
 
-  /** A slot for the operations of `user`, until {@link leave}. */
-  join(user: RingUser): number {
+  /** Notes from here on which descriptors are open, for the thread that outlives this one. */
+  trackIn(table: DescriptorTable): void {
+    this.#table = table
+    table.setRing(this.ring.remains)
+  }
+
+  /** A slot for the operations of `user` on `fd`, until {@link leave}. */
+  join(user: RingUser, fd: number): number {
     const slot = this.#freeSlots.pop() ?? this.#users.length
     this.#users[slot] = user
+    this.#table?.add(slot, fd, this.sockets)
     if (this.#users.length - this.#freeSlots.length === 2) this.#pipe.ref()
     return slot
   }
@@ -87,6 +96,7 @@ export class RingLoop {
   /** Gives the slot back; none of its operations may be in progress. */
   leave(slot: number): void {
     this.#users[slot] = null
+    this.#table?.remove(slot)
     this.#freeSlots.push(slot)
     if (this.#users.length - this.#freeSlots.length === 1) this.#pipe.unref()
   }

@@ -8,7 +8,8 @@ import { formatAddress } from '../address.js'
 import type { SocketAddress } from '../address.js'
 import { acceptedDigest, dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
-import type { DialOptions, Listener } from '../environment.js'
+import type { DescriptorNetwork } from '../descriptor-network.js'
+import type { DialOptions } from '../environment.js'
 import type { ListenOptions } from '../listen-options.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import { dialError } from '../node/system-errors.js'
@@ -19,7 +20,7 @@ import { RingConnection } from './ring-connection.js'
 import type { RingLoop } from './ring-loop.js'
 
 /** Opens and accepts connections in the clear, over TCP and unix sockets. */
-export class RingNetwork {
+export class RingNetwork implements DescriptorNetwork {
   readonly #loop: RingLoop
   readonly #clock: Clock
   readonly #onUncaught: (error: unknown) => void
@@ -55,24 +56,28 @@ export class RingNetwork {
 
   /**
    * Accepts on a socket that listens and closes it in the end.
-   * @param give gets each connection; must not throw.
+   * @param give gets each connection, as its descriptor; must not throw.
    */
   accept(
-    { fd, bound }: ListeningSocket,
+    { fd }: ListeningSocket,
     { onAcceptError = ignore }: ListenOptions,
-    give: (connection: Connection) => void,
-  ): Pick<Listener, 'close'> {
-    const loop = this.#loop
-    const { sockets } = loop
-    return new RingAccept(loop, this.#clock, fd, {
-      onAccepted: (accepted) => {
-        const ends = [sockets.peerEnd(accepted), sockets.localEnd(accepted)] as const
-        const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
-        const parts = { digest, onUncaught: this.#onUncaught, staysLarge: false }
-        give(new RingConnection(loop, accepted, parts))
-      },
-      onError: onAcceptError,
-    })
+    give: (fd: number) => void,
+  ): Promise<{ close(): Promise<void> }> {
+    const owner = { onAccepted: give, onError: onAcceptError }
+    return Promise.resolve(new RingAccept(this.#loop, this.#clock, fd, owner))
+  }
+
+  /** The connection of a descriptor that was accepted on a listener at `bound`. */
+  adopt(fd: number, bound: SocketAddress): Connection {
+    const { sockets } = this.#loop
+    const ends = [sockets.peerEnd(fd), sockets.localEnd(fd)] as const
+    const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
+    const parts = { digest, onUncaught: this.#onUncaught, staysLarge: false }
+    return new RingConnection(this.#loop, fd, parts)
+  }
+
+  discard(fd: number): void {
+    this.#loop.sockets.close(fd)
   }
 }
 

@@ -1,0 +1,90 @@
+/** `AdoptingNetwork`: a worker's listeners, whose connections the main thread has accepted. */
+import type {
+  Connection,
+  DescriptorNetwork,
+  DialOptions,
+  HostAddress,
+  ListenOptions,
+  Listener,
+  Network,
+  SocketAddress,
+  TlsClientOptions,
+} from '../../transport/index.js'
+import { listenerKey } from './worker-messages.js'
+import type { ToWorker } from './worker-messages.js'
+
+type Deal = Extract<ToWorker, { kind: 'deal' }>
+
+/** One per thread: takes connections over, each for the listener that it was accepted on. */
+export class Adoption {
+  readonly #descriptors: DescriptorNetwork
+  readonly #adopted: Int32Array
+  readonly #listeners = new Map<string, (connection: Connection) => void>()
+
+  /** @param adopted counts what was taken over, in memory that the main thread reads. */
+  constructor(descriptors: DescriptorNetwork, adopted: SharedArrayBuffer) {
+    this.#descriptors = descriptors
+    this.#adopted = new Int32Array(adopted)
+  }
+
+  /** The listeners that there are. */
+  get keys(): readonly string[] {
+    return [...this.#listeners.keys()]
+  }
+
+  /** Has connections of the listener `key` given to `onConnection`. */
+  open(key: string, onConnection: (connection: Connection) => void): void {
+    this.#listeners.set(key, onConnection)
+  }
+
+  /** Takes one connection over; it stays the main thread's until this has counted it. */
+  adopt({ key, bound, fd }: Deal): void {
+    const onConnection = this.#listeners.get(key)
+    const connection = onConnection && this.#descriptors.adopt(fd, bound)
+    Atomics.add(this.#adopted, 0, 1)
+    if (connection === undefined) this.#descriptors.discard(fd)
+    else onConnection?.(connection)
+  }
+}
+
+/** One per service. Listening takes a name; all else is the true network's. */
+export class AdoptingNetwork implements Network {
+  readonly #network: Network
+  readonly #adoption: Adoption
+  readonly #service: number
+  readonly #name: string
+  #listeners = 0
+
+  constructor(network: Network, adoption: Adoption, service: number, name: string) {
+    this.#network = network
+    this.#adoption = adoption
+    this.#service = service
+    this.#name = name
+  }
+
+  listen(
+    address: SocketAddress,
+    _options: ListenOptions,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener> {
+    this.#adoption.open(listenerKey(this.#service, this.#name, this.#listeners++), onConnection)
+    // What was dealt before a stop still comes, and is served; closing is the main thread's.
+    return Promise.resolve({ address, close: () => Promise.resolve() })
+  }
+
+  dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
+    return this.#network.dial(address, options)
+  }
+
+  startTls(
+    connection: Connection,
+    options: TlsClientOptions,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
+    return this.#network.startTls(connection, options, signal)
+  }
+
+  resolve(address: HostAddress): Promise<SocketAddress[]> {
+    return this.#network.resolve(address)
+  }
+}

@@ -1,0 +1,47 @@
+/** What a server does in a worker thread: serves what the main thread has accepted. */
+import { ProxyError, describeThrown } from '../../error/index.js'
+import { DescriptorTable, RingLoop } from '../../transport/internal.js'
+import type { Service, ServiceContext } from '../service.js'
+import { AdoptingNetwork, Adoption } from './adopting-network.js'
+import type { WorkerStart } from './this-worker.js'
+import type { FromWorker, ToWorker } from './worker-messages.js'
+
+/**
+ * Starts the services that run in threads, and serves until the main thread says to stop.
+ * Resolves then; the caller ends the thread.
+ */
+export async function runWorker(
+  services: readonly Service[],
+  context: ServiceContext,
+  { port, adopted, descriptors }: WorkerStart,
+): Promise<void> {
+  const say = (message: FromWorker): void => {
+    port.postMessage(message)
+  }
+  const { network } = context.env
+  if (!network.descriptors) throw new ProxyError('PGR_NOT_AVAILABLE', 'threads: no descriptors')
+  RingLoop.ofThread()?.trackIn(new DescriptorTable(descriptors))
+  const adoption = new Adoption(network.descriptors, adopted)
+  const stopped = new Promise<Extract<ToWorker, { kind: 'stop' }>>((resolve) => {
+    port.on('message', (message: ToWorker) => {
+      if (message.kind === 'deal') adoption.adopt(message)
+      else resolve(message)
+    })
+  })
+  const own = services.filter(({ runsIn }) => runsIn === 'threads')
+  try {
+    for (const [index, service] of services.entries()) {
+      if (!own.includes(service)) continue
+      const adopting = new AdoptingNetwork(network, adoption, index, service.name)
+      await service.start({ ...context, env: { ...context.env, network: adopting } })
+    }
+    say({ kind: 'ready', keys: adoption.keys })
+    const { options } = await stopped
+    await Promise.allSettled(own.map((service) => service.stop(options)))
+    say({ kind: 'stopped' })
+  } catch (thrown) {
+    say({ kind: 'failed', reason: describeThrown(thrown) })
+  } finally {
+    for (const service of own) service.destroy()
+  }
+}

@@ -1,0 +1,145 @@
+/** `WorkerHandle`: one worker thread, as the main thread sees it. */
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
+import { ProxyError, describeThrown } from '../../error/index.js'
+import { workerMemory } from '../../shared-memory/internal.js'
+import { DescriptorTable } from '../../transport/internal.js'
+import type { ServiceContext, ServiceStopOptions } from '../service.js'
+import { inheritance } from './inheritance.js'
+import { workerStart } from './this-worker.js'
+import type { FromWorker, ToWorker } from './worker-messages.js'
+
+type Deal = Extract<ToWorker, { kind: 'deal' }>
+
+/** What a worker is made of. */
+export interface WorkerHandleOptions {
+  /** From 1. */
+  readonly index: number
+  /** How many workers there are. */
+  readonly threads: number
+  readonly entry: string
+  readonly context: ServiceContext
+}
+
+/** How a worker ended. */
+export interface WorkerEnd {
+  readonly reason: string
+  readonly wasReady: boolean
+  readonly ranMs: number
+  /** What was dealt to it and not taken over. */
+  readonly unadopted: readonly Deal[]
+}
+
+/** A worker from its start to its end. */
+export class WorkerHandle {
+  readonly index: number
+  /** Resolves when it serves. Rejects with `PGR_WORKER_FAILED` when it ends before. */
+  readonly ready: Promise<void>
+  /** Resolves when its thread has ended. */
+  readonly ended: Promise<WorkerEnd>
+  /** What it has open. */
+  readonly descriptors: DescriptorTable = new DescriptorTable()
+  /** The listeners that it serves. */
+  keys: readonly string[] = []
+  isReady = false
+  readonly #worker: Worker
+  readonly #port: MessagePort
+  readonly #adopted = new Int32Array(new SharedArrayBuffer(4))
+  /** Dealt and, for all that was known, not adopted; with how many were before the first of them. */
+  #dealt: Deal[] = []
+  #adoptedBefore = 0
+  #reason = ''
+
+  constructor({ index, threads, entry, context }: WorkerHandleOptions) {
+    this.index = index
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    const start = workerStart({
+      index,
+      port: port2,
+      configuration: Object.assign({}, context.configuration),
+      adopted: this.#adopted.buffer,
+      descriptors: this.descriptors.memory,
+      inherited: inheritance(),
+      logLevel: context.logger.level,
+    })
+    this.#worker = new Worker(entry.startsWith('file:') ? new URL(entry) : entry, {
+      argv: process.argv.slice(2),
+      workerData: { ...workerMemory(index, threads), ...start },
+      transferList: [port2],
+    })
+    const { clock } = context.env
+    const begunMs = clock.nowMs()
+    this.#worker.on('error', (thrown) => {
+      this.#reason = describeThrown(thrown)
+    })
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        const wasReady = this.isReady
+        this.isReady = false
+        port1.close()
+        const reason = this.#reason === '' ? `exit code ${code}` : this.#reason
+        const ranMs = clock.nowMs() - begunMs
+        resolve({ reason, wasReady, ranMs, unadopted: this.#unadopted() })
+      })
+    })
+    this.ready = this.#untilReady(context)
+  }
+
+  /** Gives a connection away; it is ours again if the worker ends before it takes it over. */
+  deal(deal: Deal): void {
+    this.#dealt.push(deal)
+    this.#port.postMessage(deal satisfies ToWorker)
+    if (this.#dealt.length > FORGET_AFTER) this.#unadopted()
+  }
+
+  /** Resolves when its thread has ended. */
+  async stop(options: ServiceStopOptions): Promise<void> {
+    this.#port.postMessage({ kind: 'stop', options } satisfies ToWorker)
+    await this.ended
+  }
+
+  terminate(): void {
+    void this.#worker.terminate()
+  }
+
+  /** Forgets what the worker has taken over since, which comes in the order in which it was dealt. */
+  #unadopted(): readonly Deal[] {
+    const adopted = Atomics.load(this.#adopted, 0)
+    this.#dealt = this.#dealt.slice((adopted - this.#adoptedBefore) | 0)
+    this.#adoptedBefore = adopted
+    return this.#dealt
+  }
+
+  #untilReady({ env, logger }: ServiceContext): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = env.clock.schedule(START_MS, () => {
+        this.#reason = `it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`
+        this.terminate()
+      })
+      this.#port.on('message', (message: FromWorker) => {
+        if (message.kind === 'log') {
+          const { level, message: text, fields } = message.entry
+          logger[level](text, { worker: this.index, ...fields })
+        }
+        if (message.kind === 'failed') this.#reason = message.reason
+        if (message.kind !== 'ready') return
+        timer.cancel()
+        this.keys = message.keys
+        this.isReady = true
+        resolve()
+      })
+      void this.ended.then(({ reason }) => {
+        timer.cancel()
+        reject(new ProxyError('PGR_WORKER_FAILED', `worker ${this.index}: ${reason}`))
+      })
+    })
+  }
+}
+
+/** How long a worker gets to run the program up to its `run()`. */
+const START_MS = 10_000
+const ADVICE =
+  'each thread runs the program from its file again: name the right one with runForever({ entry: import.meta.url })'
+/** The list of what was dealt is looked through after so many. */
+const FORGET_AFTER = 256

@@ -1,0 +1,32 @@
+/** What the main thread and its workers say to each other. */
+import type { SocketAddress } from '../../transport/index.js'
+import type { LogEntry } from './forwarding-logger.js'
+import type { ServiceStopOptions } from '../service.js'
+
+/** From the main thread. */
+export type ToWorker =
+  /** A connection for the listener `key`, bound at `bound`; the worker owns its descriptor now. */
+  | {
+      readonly kind: 'deal'
+      readonly key: string
+      readonly bound: SocketAddress
+      readonly fd: number
+    }
+  /** Stop as a service does. */
+  | { readonly kind: 'stop'; readonly options: ServiceStopOptions }
+
+/** From a worker. */
+export type FromWorker =
+  /** All its services have started; these are the listeners that it serves. */
+  | { readonly kind: 'ready'; readonly keys: readonly string[] }
+  /** It could not start, and ends. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** A line for the log. */
+  | { readonly kind: 'log'; readonly entry: LogEntry }
+  /** Its services have stopped, and it ends. */
+  | { readonly kind: 'stopped' }
+
+/** The name of one listener in all threads: they add the same services with the same listeners. */
+export function listenerKey(service: number, name: string, listener: number): string {
+  return `${service} ${name} ${listener}`
+}

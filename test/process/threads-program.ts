@@ -1,0 +1,36 @@
+/** A program that tells which thread answers, and in which threads end when they are asked to. */
+import { threadId } from 'node:worker_threads'
+import { Opt, Server, httpProxyService } from '../../src/index.js'
+import type { ProxyHttp } from '../../src/index.js'
+
+const hooks: ProxyHttp<void> = {
+  newCtx() {},
+  upstreamPeer() {
+    return undefined
+  },
+  requestFilter(session) {
+    const { path } = session.reqHeader
+    if (path === '/exit') process.exit(3)
+    if (path === '/hang') return new Promise(() => undefined)
+    if (path === '/memory') fill()
+    if (path === '/throw') {
+      setTimeout(() => {
+        throw new Error('thrown in a timer')
+      }, 0)
+    }
+    session.respond(200, { body: String(threadId) })
+    return 'responded'
+  },
+}
+
+function fill(): never {
+  const kept: unknown[] = []
+  for (;;) kept.push(new Array<number>(10_000).fill(kept.length))
+}
+
+const server = new Server(Opt.parseArgs())
+await server.bootstrap()
+const service = httpProxyService(server.configuration, hooks)
+service.addTcp('127.0.0.1:0')
+server.addService(service)
+await server.runForever({ entry: import.meta.url })
