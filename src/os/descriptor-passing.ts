@@ -23,14 +23,14 @@ export function sendDescriptors(
   bytes: Uint8Array,
   fds: readonly number[],
 ): number {
-  const control = new Memory(libc, controlBytes(fds.length))
+  const control = Memory.allocate(libc, controlBytes(fds.length))
   control.bytes.writeUInt32LE(CONTROL_HEADER_BYTES + 4 * fds.length, 0)
   control.bytes.writeInt32LE(SOL_SOCKET, 8)
   control.bytes.writeInt32LE(SCM_RIGHTS, 12)
   for (const [index, fd] of fds.entries()) {
     control.bytes.writeInt32LE(fd, CONTROL_HEADER_BYTES + 4 * index)
   }
-  const data = new Memory(libc, bytes.length)
+  const data = Memory.allocate(libc, bytes.length)
   data.bytes.set(bytes)
   const message = messageOf(libc, data, fds.length === 0 ? null : control)
   const sent = libc.sendmsg(socket, message.bytes, MSG_NOSIGNAL)
@@ -47,8 +47,8 @@ export function receiveDescriptors(
   socket: number,
   maxBytes: number,
 ): PassedDescriptors | number {
-  const control = new Memory(libc, controlBytes(MAX_PASSED_DESCRIPTORS))
-  const data = new Memory(libc, maxBytes)
+  const control = Memory.allocate(libc, controlBytes(MAX_PASSED_DESCRIPTORS))
+  const data = Memory.allocate(libc, maxBytes)
   const message = messageOf(libc, data, control)
   const received = libc.recvmsg(socket, message.bytes, MSG_CMSG_CLOEXEC)
   if (received < 0) return -libc.errno()
@@ -79,7 +79,7 @@ function descriptorsIn(control: Buffer, length: number): number[] {
 
 /** `struct msghdr` and the one `struct iovec` behind it, for 64-bit Linux. */
 function messageOf(libc: Libc, data: Memory, control: Memory | null): Memory {
-  const message = new Memory(libc, MESSAGE_BYTES + 16)
+  const message = Memory.allocate(libc, MESSAGE_BYTES + 16)
   const { bytes, address } = message
   bytes.writeBigUInt64LE(BigInt(address + MESSAGE_BYTES), 16)
   bytes.writeBigUInt64LE(1n, 24)

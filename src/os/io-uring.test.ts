@@ -64,7 +64,7 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
 
   test('accepts, connects, sends and receives, and says which is which', async (t) => {
     const [near, far] = await connectedPair(t)
-    const [out, into] = [new Memory(libc!, 100), new Memory(libc!, 4)]
+    const [out, into] = [Memory.allocate(libc!, 100), Memory.allocate(libc!, 4)]
     out.bytes.write('hello')
     uring.receive(7, 3, far, into, true)
     uring.send(9, 5, near, out.address, 5)
@@ -86,7 +86,7 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
 
   test('cancels what is in progress on a descriptor', async (t) => {
     const [near] = await connectedPair(t)
-    uring.receive(4, 1, near, new Memory(libc!, 4), true)
+    uring.receive(4, 1, near, Memory.allocate(libc!, 4), true)
     await complete(0)
     uring.cancel(near)
     const done = await complete(2)
@@ -138,7 +138,7 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
 
   test('says after a time of silence whether something came', async (t) => {
     const [near, far] = await connectedPair(t)
-    uring.receive(6, 0, far, new Memory(libc!, 4), true)
+    uring.receive(6, 0, far, Memory.allocate(libc!, 4), true)
     await complete(0)
     uring.mute()
     assert.equal(uring.unmute(), false)

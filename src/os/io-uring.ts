@@ -1,6 +1,6 @@
 /** `IoUring`: many socket operations for one system call, through memory shared with the kernel. */
 import type { Libc } from './libc.js'
-import type { Memory } from './memory.js'
+import type { MappedRange, Memory } from './memory.js'
 
 /** Told of each completion, in the order in which the operations were completed. */
 export type Completion = (slot: number, kind: number, result: number, flags: number) => void
@@ -71,12 +71,6 @@ export class IoUring {
     return { fd: this.#fd, maps: this.#maps }
   }
 
-  /** Closes the rings of a thread that has ended. */
-  static discard(libc: Libc, { fd, maps }: RingRemains): void {
-    libc.close(fd)
-    for (const { address, length } of maps) libc.munmap(address, length)
-  }
-
   /** Operations put into the ring and not handed over yet. */
   get queued(): number {
     return this.#queued
@@ -89,6 +83,12 @@ export class IoUring {
   receive(slot: number, kind: number, fd: number, to: Memory, waits: boolean): void {
     const at = this.#put(OP_RECV, slot, kind, fd, to.address, to.bytes.length)
     if (waits) this.#submissions[at]! |= POLL_FIRST
+  }
+
+  /** Completes when there is something to receive, the end of the stream and an error included. */
+  readable(slot: number, kind: number, fd: number): void {
+    const at = this.#put(OP_POLL_ADD, slot, kind, fd, 0, 0)
+    this.#submissions[at + WORD_FLAGS] = POLLIN
   }
 
   /** Sends all of the bytes, waiting as long as it takes. Result: their number, or fewer or a negative errno. */
@@ -219,7 +219,7 @@ export class IoUring {
 /** The descriptor and the mapped memory of rings. */
 export interface RingRemains {
   readonly fd: number
-  readonly maps: readonly { readonly address: number; readonly length: number }[]
+  readonly maps: readonly MappedRange[]
 }
 
 /** The slot of completions that nobody waits for. */
@@ -295,6 +295,7 @@ const CQE_SOCKET_NONEMPTY = 1 << 2
 /** CQSIZE, SUBMIT_ALL, TASKRUN_FLAG, SINGLE_ISSUER, DEFER_TASKRUN. */
 const SETUP_FLAGS = (1 << 3) | (1 << 7) | (1 << 9) | (1 << 12) | (1 << 13)
 
+const OP_POLL_ADD = 6
 const OP_ACCEPT = 13
 const OP_ASYNC_CANCEL = 14
 const OP_CONNECT = 16
@@ -321,6 +322,7 @@ const COMPLETION_OFFSETS = 80
 const OFFSET_OF_ENTRIES = 0x1000_0000
 const PROT_READ_WRITE = 3
 const MAP_SHARED_POPULATE = 0x8001
+const POLLIN = 1
 const MSG_WAITALL = 0x100
 const MSG_NOSIGNAL = 0x4000
 const SOCK_CLOEXEC = 0o2000000

@@ -18,6 +18,7 @@ export interface Libc {
   readonly getsockopt: Call<
     [fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array]
   >
+  readonly recv: Call<[fd: number, bytes: Uint8Array, length: number, flags: number]>
   readonly recvmsg: Call<[fd: number, message: Uint8Array, flags: number]>
   readonly dup2: Call<[fd: number, to: number]>
   readonly setsockopt: Call<
@@ -110,6 +111,7 @@ function bindFunctions(koffi: Koffi): Libc {
     getsockname: int('getsockname', 'int void* void*'),
     getpeername: int('getpeername', 'int void* void*'),
     sendmsg: own.func('sendmsg', 'long', ['int', 'void*', 'int']) as never,
+    recv: own.func('recv', 'long', ['int', 'void*', 'size_t', 'int']) as never,
     recvmsg: own.func('recvmsg', 'long', ['int', 'void*', 'int']) as never,
     eventfd: int('eventfd', 'uint32_t int'),
     inetPton: int('inet_pton', 'int str void*'),

@@ -26,11 +26,11 @@ export class Sockets {
 
   constructor(libc: Libc) {
     this.#libc = libc
-    this.#name = new Memory(libc, NAME_BYTES)
-    this.#nameLength = new Memory(libc, 4)
-    this.#option = new Memory(libc, 8)
-    this.#message = new Memory(libc, MESSAGE_BYTES + MAX_VECTORS * 16)
-    this.#text = new Memory(libc, MAX_TEXT_BYTES)
+    this.#name = Memory.allocate(libc, NAME_BYTES)
+    this.#nameLength = Memory.allocate(libc, 4)
+    this.#option = Memory.allocate(libc, 8)
+    this.#message = Memory.allocate(libc, MESSAGE_BYTES + MAX_VECTORS * 16)
+    this.#text = Memory.allocate(libc, MAX_TEXT_BYTES)
   }
 
   /** A stream socket of the family of `name`. Returns its descriptor. */
@@ -131,7 +131,7 @@ export class Sockets {
   address(name: SocketName): { readonly memory: Memory; readonly length: number } | number {
     const length = this.#writeName(name)
     if (length < 0) return length
-    const memory = new Memory(this.#libc, NAME_BYTES)
+    const memory = Memory.allocate(this.#libc, NAME_BYTES)
     this.#name.bytes.copy(memory.bytes)
     return { memory, length }
   }
@@ -159,6 +159,11 @@ export class Sockets {
     writeAddress(bytes, 16, address + MESSAGE_BYTES)
     writeAddress(bytes, 24, vectors.length)
     return this.#result(this.#libc.sendmsg(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL))
+  }
+
+  /** Receives at once what is there. Returns bytes, 0 at the end of the stream, or a negative errno. */
+  receive(fd: number, to: Uint8Array): number {
+    return this.#result(this.#libc.recv(fd, to, to.length, MSG_DONTWAIT))
   }
 
   #end(call: (name: Uint8Array, length: Uint8Array) => number): readonly [string, number] {

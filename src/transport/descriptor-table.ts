@@ -1,6 +1,5 @@
 /** `DescriptorTable`: which descriptors a thread has open, for the thread that outlives it. */
-import { IoUring } from '../os/internal.js'
-import type { Libc, RingRemains, Sockets } from '../os/internal.js'
+import type { Libc, MappedRange, Sockets } from '../os/internal.js'
 
 /**
  * Descriptors belong to the process: when a thread ends in the middle of its work, its sockets stay
@@ -12,6 +11,7 @@ export class DescriptorTable {
   /** The memory, to be given to the other thread. */
   readonly memory: SharedArrayBuffer
   readonly #words: Int32Array
+  /** The descriptor of the rings, the number of ranges, and address and length of each. */
   readonly #remains: Float64Array
 
   /** @param memory of a table made in another thread. Default: new. */
@@ -21,10 +21,17 @@ export class DescriptorTable {
     this.#words = new Int32Array(memory, REMAINS_NUMBERS * 8)
   }
 
-  /** Notes the thread's rings. */
-  setRing({ fd, maps }: RingRemains): void {
-    const numbers = maps.flatMap(({ address, length }) => [address, length])
-    this.#remains.set([fd, ...numbers])
+  /** Notes the descriptor of the thread's rings. */
+  setRing(fd: number): void {
+    this.#remains[0] = fd
+  }
+
+  /** Notes memory that is mapped for the kernel; beyond {@link MAX_RANGES} nothing is noted. */
+  addRange({ address, length }: MappedRange): void {
+    const count = this.#remains[1]!
+    if (count === MAX_RANGES) return
+    this.#remains.set([address, length], 2 + count * 2)
+    this.#remains[1] = count + 1
   }
 
   /** Notes that `fd` is open; beyond {@link MAX_DESCRIPTORS} slots nothing is noted. */
@@ -54,21 +61,20 @@ export class DescriptorTable {
     return closed
   }
 
+  /** Only now: a closed ring writes nothing any more. */
   #discardRing(libc: Libc): void {
-    const [fd = 0, ringAddress = 0, ringLength = 0, entriesAddress = 0, entriesLength = 0] =
-      this.#remains
+    const [fd = 0, count = 0] = this.#remains
+    if (fd > 0) libc.close(fd)
+    for (let range = 0; range < count; range++) {
+      libc.munmap(this.#remains[2 + range * 2]!, this.#remains[3 + range * 2]!)
+    }
     this.#remains.fill(0)
-    if (fd === 0) return
-    const maps = [
-      { address: ringAddress, length: ringLength },
-      { address: entriesAddress, length: entriesLength },
-    ]
-    IoUring.discard(libc, { fd, maps })
   }
 }
 
 /** Connections of one thread that are noted; unused memory costs nothing. */
 const MAX_DESCRIPTORS = 65_536
-/** The descriptor of the rings, and address and length of each of their two mappings. */
-const REMAINS_NUMBERS = 6
+/** Two of the rings, and a thousand of a mebibyte each. */
+const MAX_RANGES = 1_026
+const REMAINS_NUMBERS = 2 + MAX_RANGES * 2
 const TABLE_BYTES = REMAINS_NUMBERS * 8 + MAX_DESCRIPTORS * 3 * 4

@@ -1,15 +1,29 @@
-/** Preloaded with `node --import`: a program that listens on port 6188 gets a free port instead. */
-import { Server } from 'node:net'
+/** Preloaded with `node --import`: a program that binds port 6188 gets a free port instead. */
+import { createRequire } from 'node:module'
 
-const listen = Reflect.get(Server.prototype, 'listen')
+interface Koffi {
+  load(path: null): { func(name: string, result: string, args: string[]): unknown }
+}
 
-Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
-  const [options] = args
-  const isDocumented =
-    typeof options === 'object' && options !== null && Reflect.get(options, 'port') === 6188
-  return Reflect.apply(
-    listen,
-    this,
-    isDocumented ? [{ ...options, port: 0 }, ...args.slice(1)] : args,
-  ) as Server
+type Bind = (fd: number, address: Buffer, length: number) => number
+
+const koffi = createRequire(import.meta.url)('koffi') as Koffi
+const load = koffi.load.bind(koffi)
+
+koffi.load = (path) => {
+  const library = load(path)
+  return {
+    func: (name, result, args) => {
+      const call = library.func(name, result, args)
+      return name === 'bind' ? bindElsewhere(call as Bind) : call
+    },
+  }
+}
+
+/** The port stands third and fourth in a socket address. */
+function bindElsewhere(bind: Bind): Bind {
+  return (fd, address, length) => {
+    if (address.readUInt16BE(2) === 6188) address.writeUInt16BE(0, 2)
+    return bind(fd, address, length)
+  }
 }

@@ -1,4 +1,5 @@
 /** `RingConnection`: a connection whose reads and writes share system calls with those of all others. */
+import { constants } from 'node:os'
 import { IoUring, Memory } from '../../os/internal.js'
 import type { IoVector } from '../../os/internal.js'
 import type { Connection, ConnectionHandler } from '../connection.js'
@@ -137,6 +138,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
 
   completed(kind: number, result: number, flags: number): void {
     if (kind === RECEIVED) this.#received(result, flags)
+    else if (kind === READABLE) this.#readable()
     else if (kind === SENT) this.#writer.sent(result)
     else this.#fdClosed = true
     if (this.#fdClosed && !this.#receiving && !this.#writer.isSending) this.#onClosed()
@@ -169,13 +171,26 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     if (this.destroyed) return
     this.#memory ??= this.#loop.readMemory.take()
     this.#receiving = true
-    this.#loop.ring.receive(this.#slot, RECEIVED, this.#fd, this.#memory, waits)
+    const { ring, readMemory } = this.#loop
+    if (this.#memory.bytes.length === readMemory.pieceBytes) {
+      ring.receive(this.#slot, RECEIVED, this.#fd, this.#memory, waits)
+    } else ring.readable(this.#slot, READABLE, this.#fd)
     this.#loop.wake()
+  }
+
+  /** Large memory is not the loop's, and may go with the thread: it is written to only while we look. */
+  #readable(): void {
+    const { sockets } = this.#loop
+    this.#received(this.destroyed ? 0 : sockets.receive(this.#fd, this.#memory!.bytes), 0)
   }
 
   #received(result: number, flags: number): void {
     this.#receiving = false
     if (this.destroyed) return
+    if (result === EAGAIN) {
+      this.#receive(true)
+      return
+    }
     if (result > 0) {
       this.bytesRead += result
       if (this.#reading) this.#deliver(result, !IoUring.hasMore(flags))
@@ -208,9 +223,12 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     const wantsLarge =
       length === size || (isLarge && (this.#staysLarge || length > readMemory.pieceBytes))
     if (!this.#retained && wantsLarge === isLarge) return memory
-    if (!this.#retained && !isLarge) readMemory.give(memory)
+    if (!isLarge) {
+      if (this.#retained) readMemory.lend(memory)
+      else readMemory.give(memory)
+    }
     this.#retained = false
-    return wantsLarge ? new Memory(libc, LARGE_READ_BYTES) : readMemory.take()
+    return wantsLarge ? Memory.allocate(libc, LARGE_READ_BYTES) : readMemory.take()
   }
 
   #tellHeld(): void {
@@ -278,5 +296,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
 const RECEIVED = 0
 const SENT = 1
 const CLOSED = 2
+const READABLE = 3
+const EAGAIN = -constants.errno.EAGAIN
 /** What is worth one system call while a body streams. */
 const LARGE_READ_BYTES = 64 * 1024

@@ -55,8 +55,8 @@ export class RingLoop {
     this.libc = libc
     this.ring = ring
     this.sockets = new Sockets(libc)
-    this.sendMemory = new MemoryPool(libc, 16 * 1024, 256)
-    this.readMemory = new MemoryPool(libc, 4 * 1024, 1024)
+    this.sendMemory = new MemoryPool(libc, 16 * 1024)
+    this.readMemory = new MemoryPool(libc, 4 * 1024)
     this.#pipe = pipe
     pipe.onWake = () => {
       if (!this.#isScheduled) this.#run()
@@ -81,7 +81,15 @@ export class RingLoop {
   /** Notes from here on which descriptors are open, for the thread that outlives this one. */
   trackIn(table: DescriptorTable): void {
     this.#table = table
-    table.setRing(this.ring.remains)
+    const { fd, maps } = this.ring.remains
+    table.setRing(fd)
+    for (const range of maps) table.addRange(range)
+    for (const pool of [this.readMemory, this.sendMemory]) {
+      for (const range of pool.ranges) table.addRange(range)
+      pool.onMapped = (range) => {
+        table.addRange(range)
+      }
+    }
   }
 
   /** A slot for the operations of `user` on `fd`, until {@link leave}. */
