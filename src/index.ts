@@ -22,6 +22,7 @@ export type {
   BackgroundService,
   Service,
   ServiceContext,
+  ServiceHandle,
 } from './server/index.js'
 export { SharedCounter } from './shared-memory/index.js'
 export type { SharedCounterOptions } from './shared-memory/index.js'

@@ -12,7 +12,10 @@ import { handlePassiveSignals, handleStopSignals, handleUncaught } from './proce
 import type { FatalPolicy } from './process-handlers.js'
 import { runServices } from './run-services.js'
 import { ServerConf } from './server-conf.js'
+import { ServiceGraph } from './service-graph.js'
+import type { ServiceHandle } from './service-graph.js'
 import type { Service } from './service.js'
+import type { StartupDelayHook } from './start-services.js'
 import { StopControl } from './stop-control.js'
 import type { StopKind } from './stop-control.js'
 
@@ -32,6 +35,11 @@ export interface RunOptions {
   readonly onReady?: () => void
   /** What follows an error that nobody caught. Default: `continue`. */
   readonly onFatal?: FatalPolicy
+  /**
+   * Called when a service had to wait for a second or more until what it depends on was ready, with
+   * its name and the whole wait. Default: a line in the log.
+   */
+  readonly onStartupDelay?: StartupDelayHook
 }
 
 /**
@@ -48,7 +56,7 @@ export class Server {
   /** The counters of the server and its services. */
   readonly counters: Counters = new Counters()
   readonly #env: Environment
-  readonly #services: Service[] = []
+  readonly #services = new ServiceGraph()
   readonly #stop = new StopControl()
   readonly #upgrade: Upgrade
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
@@ -104,17 +112,17 @@ export class Server {
     }
   }
 
-  /** Adds a service. @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already. */
-  addService(service: Service): void {
-    if (this.#state === 'running' || this.#state === 'ended') {
-      throw new ProxyError('PGR_OPTION_INVALID', `service ${service.name}: the server runs already`)
-    }
-    this.#services.push(service)
+  /**
+   * Adds a service; the handle says what it depends on.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already.
+   */
+  addService(service: Service): ServiceHandle {
+    return this.#services.add(service)
   }
 
   /** Adds several services, in order. @throws as {@link Server.addService}. */
-  addServices(services: Iterable<Service>): void {
-    for (const service of services) this.addService(service)
+  addServices(services: Iterable<Service>): ServiceHandle[] {
+    return Array.from(services, (service) => this.addService(service))
   }
 
   /**
@@ -134,14 +142,17 @@ export class Server {
    * Runs until it is stopped and returns; nothing of it is left in the process then. With `-t` the
    * services are only checked.
    * @throws {@link ProxyError} (rejects) what kept a service from starting, such as
-   * `PGR_LISTEN_FAILED`; with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
+   * `PGR_LISTEN_FAILED`; `PGR_OPTION_INVALID` for services that depend on each other in a circle;
+   * with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
    */
-  async run({ signal, onReady, onFatal = 'continue' }: RunOptions = {}): Promise<void> {
+  async run(options: RunOptions = {}): Promise<void> {
+    const { signal, onReady, onFatal = 'continue' } = options
     await this.bootstrap()
     if (this.#state !== 'bootstrapped') {
       throw new ProxyError('PGR_OPTION_INVALID', 'run: a server runs only once')
     }
     this.#state = 'running'
+    this.#services.seal()
     const releases = [this.#releaseSignals]
     try {
       if (this.options.test) {
@@ -160,10 +171,11 @@ export class Server {
       )
       const { configuration, counters, logger } = this
       const context = { configuration, counters, env: this.#env, logger }
-      await runServices(this.#services, context, this.#stop, () => {
+      const becomeReady = (): void => {
         void this.#upgrade.ready()
         onReady?.()
-      })
+      }
+      await runServices(this.#services, context, this.#stop, becomeReady, options)
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
@@ -183,7 +195,12 @@ export class Server {
 
   async #test(): Promise<void> {
     const problems: string[] = []
-    for (const service of this.#services) {
+    try {
+      this.#services.check()
+    } catch (thrown) {
+      problems.push(describeThrown(thrown))
+    }
+    for (const service of this.#services.services) {
       try {
         await service.check?.()
       } catch (thrown) {
