@@ -20,6 +20,7 @@ export { Opt, Server, ServerConf, backgroundService } from './server/index.js'
 export type {
   BackgroundContext,
   BackgroundService,
+  ExecutionPhase,
   Service,
   ServiceContext,
   ServiceHandle,

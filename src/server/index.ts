@@ -1,6 +1,7 @@
 /** `pingora-ts/server`: the process, its settings, its command line and its services. */
 export { GenBackgroundService, backgroundService } from './background-service.js'
 export type { BackgroundContext, BackgroundService } from './background-service.js'
+export type { ExecutionPhase, PhaseCallback } from './execution-phase.js'
 export { Opt } from './opt.js'
 export type { OptOptions } from './opt.js'
 export type { FatalPolicy } from './process-handlers.js'

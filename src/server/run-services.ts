@@ -1,5 +1,6 @@
 /** The life of a server's services: started in order, run until a stop is asked for, then ended. */
 import { describeThrown } from '../error/index.js'
+import type { PhaseCallback } from './execution-phase.js'
 import { ServiceGraph } from './service-graph.js'
 import type { ServiceNode } from './service-graph.js'
 import type { Service, ServiceContext, ServiceStopOptions } from './service.js'
@@ -10,6 +11,8 @@ import type { StopControl } from './stop-control.js'
 
 /** What a run tells besides being ready. */
 export interface RunWatch {
+  /** Told of the phases of the stop, from the request on. Default: nobody is. */
+  readonly onPhase?: PhaseCallback
   /** Told when a service had to wait long for its dependencies. Default: a line in the log. */
   readonly onStartupDelay?: StartupDelayHook
 }
@@ -27,7 +30,7 @@ export async function runServices(
   context: ServiceContext,
   stop: StopControl,
   onReady: () => void,
-  { onStartupDelay = logDelay(context) }: RunWatch = {},
+  { onStartupDelay = logDelay(context), onPhase = ignorePhase }: RunWatch = {},
 ): Promise<void> {
   const graph = services instanceof ServiceGraph ? services : ServiceGraph.of(services)
   graph.check()
@@ -40,8 +43,11 @@ export async function runServices(
       onReady()
       await stop.asked
     }
-    if (stop.kind !== 'immediate') await stopGracefully(graph, context, stop)
+    if (stop.kind === 'graceful') onPhase('graceful-terminate')
+    onPhase('shutdown-started')
+    if (stop.kind !== 'immediate') await stopGracefully(graph, context, stop, onPhase)
   } finally {
+    onPhase('shutdown-runtimes')
     for (const { service } of graph.dependentsFirst) destroyService(service, context)
   }
 }
@@ -52,14 +58,20 @@ function logDelay({ logger }: ServiceContext): StartupDelayHook {
   }
 }
 
+function ignorePhase(): void {
+  // Only a server has phases to watch.
+}
+
 async function stopGracefully(
   graph: ServiceGraph,
   context: ServiceContext,
   stop: StopControl,
+  onPhase: PhaseCallback,
 ): Promise<void> {
   const { configuration, env, logger } = context
   const graceMs = configuration.gracePeriodSeconds * 1000
   const ended = stopServices(graph, context, { keepsIdle: stop.kind === 'upgrade' })
+  onPhase('shutdown-grace-period')
   // Said only now, when no listener takes connections any more.
   logger.info(`stopping: work in flight has ${configuration.gracePeriodSeconds} s to end`)
   if (!(await settlesWithin(Promise.race([ended, stop.urgent]), graceMs, env.clock))) {

@@ -4,6 +4,8 @@ import { Counters, LineLogger, parseLogLevel } from '../observability/index.js'
 import type { Logger } from '../observability/index.js'
 import { REAL_ENVIRONMENT } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
+import { ExecutionPhases } from './execution-phase.js'
+import type { ExecutionPhase, PhaseCallback } from './execution-phase.js'
 import { exitWithFailure } from './exit.js'
 import { Upgrade } from './handover/upgrade.js'
 import { keepAlive } from './keep-alive.js'
@@ -59,6 +61,7 @@ export class Server {
   readonly #services = new ServiceGraph()
   readonly #stop = new StopControl()
   readonly #upgrade: Upgrade
+  readonly #phases: ExecutionPhases
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
   #releaseSignals = (): void => undefined
 
@@ -73,6 +76,7 @@ export class Server {
     this.configuration = conf ?? configurationOf(this.options)
     this.#env = options.env ?? REAL_ENVIRONMENT
     this.logger = options.logger ?? stderrLogger(this.configuration, this.#env)
+    this.#phases = new ExecutionPhases(this.logger)
     this.#upgrade = new Upgrade({
       env: this.#env,
       logger: this.logger,
@@ -95,21 +99,13 @@ export class Server {
   async bootstrap(): Promise<void> {
     if (this.#state !== 'new') return
     this.#state = 'bootstrapped'
+    this.#phases.enter('bootstrap')
     this.#releaseSignals = handlePassiveSignals(this.logger, () => {
       void this.#handOver()
     })
     for (const warning of this.configuration.warnings) this.logger.warn(warning)
-    if (!this.options.upgrade || this.options.test) return
-    const release = keepAlive()
-    try {
-      await this.#upgrade.receive()
-    } catch (thrown) {
-      this.#releaseSignals()
-      if (this.options.fromCommandLine) exitWithFailure(thrown)
-      throw thrown
-    } finally {
-      release()
-    }
+    if (this.options.upgrade && !this.options.test) await this.#receive()
+    this.#phases.enter('bootstrap-complete')
   }
 
   /**
@@ -172,14 +168,34 @@ export class Server {
       const { configuration, counters, logger } = this
       const context = { configuration, counters, env: this.#env, logger }
       const becomeReady = (): void => {
+        this.#phases.enter('running')
         void this.#upgrade.ready()
         onReady?.()
       }
-      await runServices(this.#services, context, this.#stop, becomeReady, options)
+      await runServices(this.#services, context, this.#stop, becomeReady, {
+        ...options,
+        onPhase: (phase) => {
+          this.#phases.enter(phase)
+        },
+      })
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
+      this.#phases.enter('terminated')
     }
+  }
+
+  /** Where the server is in its life. */
+  get phase(): ExecutionPhase {
+    return this.#phases.current
+  }
+
+  /**
+   * Has `callback` called at the beginning of each phase from now on; what it throws is logged.
+   * @returns ends the watching.
+   */
+  watchPhase(callback: PhaseCallback): () => void {
+    return this.#phases.watch(callback)
   }
 
   /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
@@ -187,10 +203,37 @@ export class Server {
     this.#stop.request(kind)
   }
 
+  /** `-u`: takes the listeners of the old process. */
+  async #receive(): Promise<void> {
+    const release = keepAlive()
+    try {
+      await this.#upgrade.receive()
+    } catch (thrown) {
+      this.#releaseSignals()
+      if (this.options.fromCommandLine) exitWithFailure(thrown)
+      throw thrown
+    } finally {
+      release()
+    }
+  }
+
   /** SIGQUIT: once the new process serves, this one lets its work in flight end. */
   async #handOver(): Promise<void> {
-    if (this.#state !== 'running') this.logger.warn('SIGQUIT ignored: nothing is served')
-    else if (await this.#upgrade.handOver()) this.stop('upgrade')
+    if (this.phase !== 'running') {
+      this.logger.warn(`SIGQUIT ignored in the phase ${this.phase}: there is nothing to hand over`)
+      return
+    }
+    // A stop may come meanwhile, whose phases must not be left again.
+    const enter = (phase: ExecutionPhase): void => {
+      if (this.#stop.kind === null) this.#phases.enter(phase)
+    }
+    enter('graceful-upgrade-transferring-fds')
+    const isServed = await this.#upgrade.handOver(() => {
+      enter('graceful-upgrade-close-timeout')
+    })
+    if (!isServed) enter('running')
+    // A second request would cut what is in flight.
+    else if (this.#stop.kind === null) this.stop('upgrade')
   }
 
   async #test(): Promise<void> {

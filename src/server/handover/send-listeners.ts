@@ -14,6 +14,8 @@ export interface SendListenersOptions extends ChannelParts {
   /** Tries to connect after the first, a second apart. */
   readonly maxRetries: number
   readonly listening: ListeningSockets
+  /** Called when the new process has them all, and is waited for. Default: nothing. */
+  readonly onSent?: () => void
 }
 
 /**
@@ -29,10 +31,12 @@ export async function sendListeners(options: SendListenersOptions): Promise<void
   try {
     if (await greets(channel)) {
       await sendBatches(channel, names, fds)
+      options.onSent?.()
       await waitUntilReady(channel)
       return
     }
     await channel.send(encodeForPingora(names), fds, SEND_MS)
+    options.onSent?.()
     await poll(options.clock, PINGORA_CLOSE_MS, () => undefined)
   } finally {
     channel.close()
