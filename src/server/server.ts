@@ -20,6 +20,7 @@ import type { Service } from './service.js'
 import type { StartupDelayHook } from './start-services.js'
 import { StopControl } from './stop-control.js'
 import type { StopKind } from './stop-control.js'
+import { Systemd } from './systemd/systemd.js'
 
 /** What a server is built on; programs need none of it. */
 export interface ServerOptions {
@@ -62,6 +63,7 @@ export class Server {
   readonly #stop = new StopControl()
   readonly #upgrade: Upgrade
   readonly #phases: ExecutionPhases
+  #systemd: Systemd | null = null
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
   #releaseSignals = (): void => undefined
 
@@ -90,9 +92,9 @@ export class Server {
   }
 
   /**
-   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. With `-u` it waits
-   * for the listeners of the old process. A second call does nothing. `run` calls it when the
-   * program did not.
+   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it, and sockets that
+   * systemd has opened are taken. With `-u` it waits for the listeners of the old process. A second
+   * call does nothing. `run` calls it when the program did not.
    * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`, with `-u` only.
    * With the `opt` of `Opt.parseArgs()` the reason is printed and the process exits with 1.
    */
@@ -104,6 +106,7 @@ export class Server {
       void this.#handOver()
     })
     for (const warning of this.configuration.warnings) this.logger.warn(warning)
+    if (!this.options.test) this.#systemd = Systemd.ofThisProcess(this.#env, this.logger)
     if (this.options.upgrade && !this.options.test) await this.#receive()
     this.#phases.enter('bootstrap-complete')
   }
@@ -169,18 +172,20 @@ export class Server {
       const context = { configuration, counters, env: this.#env, logger }
       const becomeReady = (): void => {
         this.#phases.enter('running')
-        void this.#upgrade.ready()
+        void this.#announce()
         onReady?.()
       }
       await runServices(this.#services, context, this.#stop, becomeReady, {
         ...options,
         onPhase: (phase) => {
           this.#phases.enter(phase)
+          if (phase === 'shutdown-started') this.#systemd?.stopping(this.#stop.kind ?? 'immediate')
         },
       })
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
+      this.#systemd?.end()
       this.#phases.enter('terminated')
     }
   }
@@ -201,6 +206,12 @@ export class Server {
   /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
   stop(kind: StopKind = 'graceful'): void {
     this.#stop.request(kind)
+  }
+
+  /** Everything is served. systemd must know of this process before the old one may end. */
+  async #announce(): Promise<void> {
+    await this.#systemd?.ready(this.options.upgrade)
+    await this.#upgrade.ready()
   }
 
   /** `-u`: takes the listeners of the old process. */
