@@ -78,6 +78,19 @@ describe('services with dependencies', () => {
     await running
   })
 
+  test('are named in the log when they have waited, unless the program wants to be told', async (t) => {
+    const { world, context, graph, service, slow, stop } = setUp(t)
+    const log: string[] = []
+    const logger = { ...context.logger, info: (message: string) => log.push(message) }
+    const discovery = graph.add(slow('discovery', 2_500, true))
+    graph.add(service('proxy')).addDependency(discovery)
+    const running = runServices(graph, { ...context, logger }, stop, () => undefined)
+    await world.advance(2_500)
+    assert.deepEqual(log, ['proxy waited 1500 ms for what it depends on'])
+    stop.request('immediate')
+    await running
+  })
+
   test('count a background task as ready when it says so', async (t) => {
     const { world, graph, diary, service, stop, run } = setUp(t)
     let ready = (): void => undefined
