@@ -20,8 +20,10 @@ export { Opt, Server, ServerConf, backgroundService } from './server/index.js'
 export type {
   BackgroundContext,
   BackgroundService,
+  ExecutionPhase,
   Service,
   ServiceContext,
+  ServiceHandle,
 } from './server/index.js'
 export { SharedCounter } from './shared-memory/index.js'
 export type { SharedCounterOptions } from './shared-memory/index.js'

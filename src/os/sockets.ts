@@ -4,7 +4,10 @@ import { isIPv6 } from 'node:net'
 import type { Libc } from './libc.js'
 import { Memory } from './memory.js'
 
-/** Where a socket is: an IP address and a port, or the path of a unix socket. */
+/**
+ * Where a socket is: an IP address and a port, or the path of a unix socket. A path that begins with
+ * NUL is an abstract name, which is in no folder.
+ */
 export type SocketName =
   | { readonly kind: 'ip'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
@@ -38,6 +41,11 @@ export class Sockets {
     return this.#result(this.#libc.socket(familyOf(name), SOCK_STREAM | SOCK_CLOEXEC, 0))
   }
 
+  /** A datagram socket of the unix family. Returns its descriptor. */
+  openDatagram(): number {
+    return this.#result(this.#libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0))
+  }
+
   /** Another descriptor of the same socket. */
   duplicate(fd: number): number {
     return this.#result(this.#libc.fcntl(fd, F_DUPFD_CLOEXEC, 0))
@@ -60,6 +68,20 @@ export class Sockets {
     bytes.fill(0, 0, 8)
     this.#libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, bytes, this.#nameLength.bytes)
     return [bytes.readInt32LE(0), bytes.readInt32LE(4)]
+  }
+
+  /** Keeps the descriptor from programs that this one starts. */
+  closeOnExec(fd: number): number {
+    return this.#result(this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC))
+  }
+
+  /** Whether the descriptor is a socket that connections can be accepted from. */
+  isListening(fd: number): boolean {
+    this.#nameLength.bytes.writeInt32LE(4)
+    const { bytes } = this.#option
+    const length = this.#nameLength.bytes
+    const status = this.#libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, bytes, length)
+    return status === 0 && bytes.readInt32LE(0) === 1
   }
 
   /** Connects at once or fails, as unix sockets do. */
@@ -122,6 +144,32 @@ export class Sockets {
     return this.#end((name, length) => this.#libc.getsockname(fd, name, length))
   }
 
+  /** Where a socket is bound; `null` for what is no socket of these kinds, or has no name. */
+  boundName(fd: number): SocketName | null {
+    const [host, port] = this.localEnd(fd)
+    if (host !== '') return { kind: 'ip', host, port }
+    const { bytes } = this.#name
+    const length = this.#nameLength.bytes.readInt32LE(0)
+    if (length <= 2 || bytes.readUInt16LE(0) !== AF_UNIX) return null
+    const path = bytes.toString('utf8', 2, length)
+    // The NUL that ends a path is no part of it; the one that begins an abstract name is.
+    return { kind: 'unix', path: path.startsWith('\0') ? path : path.replace(/\0.*$/s, '') }
+  }
+
+  /**
+   * Whether a socket is bound to exactly `name`, however that is written: `[::]` is not `0.0.0.0`,
+   * nor an IPv4 address in an IPv6 socket the address itself.
+   */
+  isBoundTo(fd: number, name: SocketName): boolean {
+    const length = this.#writeName(name)
+    if (length < 0) return false
+    const { bytes } = this.#name
+    const wanted = Buffer.from(bytes.subarray(0, length))
+    this.localEnd(fd)
+    const boundLength = this.#nameLength.bytes.readInt32LE(0)
+    return boundLength === length && bytes.subarray(0, length).equals(wanted)
+  }
+
   /** The peer's end as `[address, port]`; empty when the peer is gone. */
   peerEnd(fd: number): readonly [string, number] {
     return this.#end((name, length) => this.#libc.getpeername(fd, name, length))
@@ -169,7 +217,10 @@ export class Sockets {
   #end(call: (name: Uint8Array, length: Uint8Array) => number): readonly [string, number] {
     this.#nameLength.bytes.writeInt32LE(NAME_BYTES)
     const { bytes } = this.#name
-    if (call(bytes, this.#nameLength.bytes) < 0) return ['', 0]
+    if (call(bytes, this.#nameLength.bytes) < 0) {
+      this.#nameLength.bytes.writeInt32LE(0)
+      return ['', 0]
+    }
     const family = bytes.readUInt16LE(0)
     if (family === AF_INET) return [bytes.subarray(4, 8).join('.'), bytes.readUInt16BE(2)]
     if (family === AF_INET6) return [ipv6Text(bytes.subarray(8, 24)), bytes.readUInt16BE(2)]
@@ -184,7 +235,8 @@ export class Sockets {
       const length = Buffer.byteLength(name.path)
       if (length > MAX_PATH_BYTES) return -constants.errno.ENAMETOOLONG
       bytes.write(name.path, 2)
-      return 2 + length + 1
+      // A path ends with NUL, and an abstract name with its last byte.
+      return 2 + length + (name.path.startsWith('\0') ? 0 : 1)
     }
     bytes.writeUInt16BE(name.port, 2)
     const [host = '', zone] = name.host.split('%')
@@ -240,8 +292,11 @@ const AF_UNIX = 1
 const AF_INET = 2
 const AF_INET6 = 10
 const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
 const SOCK_CLOEXEC = 0o2000000
 const O_NONBLOCK = 0o4000
+const F_SETFD = 2
+const FD_CLOEXEC = 1
 const F_GETFL = 3
 const F_SETFL = 4
 const F_DUPFD_CLOEXEC = 1030
@@ -250,6 +305,7 @@ const SO_REUSEADDR = 2
 const SO_LINGER = 13
 const SO_PEERCRED = 17
 const SO_COOKIE = 57
+const SO_ACCEPTCONN = 30
 const IPPROTO_TCP = 6
 const TCP_NODELAY = 1
 const SHUT_WR = 1

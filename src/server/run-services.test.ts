@@ -1,49 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { TestContext } from 'node:test'
-import { testWorld } from '../../test/helpers/test-world.js'
-import { SILENT_LOGGER } from '../observability/index.js'
+import { NEVER, serviceDiary as setUp } from '../../test/helpers/service-diary.js'
 import { backgroundService } from './background-service.js'
 import { runServices } from './run-services.js'
-import { ServerConf } from './server-conf.js'
-import type { Service, ServiceContext } from './service.js'
-import { StopControl } from './stop-control.js'
-
-/** A run in a world of its own, and a diary of what happened. */
-function setUp(t: TestContext, options: { readonly gracePeriodSeconds?: number } = {}) {
-  const world = testWorld(t)
-  const { env, counters } = world
-  const diary: string[] = []
-  const context: ServiceContext = {
-    env,
-    configuration: new ServerConf(options),
-    logger: {
-      ...SILENT_LOGGER,
-      warn: (message) => diary.push(`warn: ${message}`),
-      error: (message) => diary.push(`error: ${message}`),
-    },
-    counters,
-  }
-  const stop = new StopControl()
-  const service = (name: string, parts: Partial<Service> = {}): Service => ({
-    name,
-    start: () => {
-      diary.push(`${name} starts`)
-      return Promise.resolve()
-    },
-    stop: () => {
-      diary.push(`${name} stops`)
-      return Promise.resolve()
-    },
-    destroy: () => {
-      diary.push(`${name} ends`)
-    },
-    ...parts,
-  })
-  return { world, context, diary, service, stop }
-}
-
-const NEVER = new Promise<never>(() => undefined)
 
 describe('runServices', () => {
   test('starts what others need first, and stops it last', async (t) => {

@@ -1,23 +1,41 @@
 /** The life of a server's services: started in order, run until a stop is asked for, then ended. */
 import { describeThrown } from '../error/index.js'
-import type { Clock } from '../time/index.js'
+import type { PhaseCallback } from './execution-phase.js'
+import { ServiceGraph } from './service-graph.js'
+import type { ServiceNode } from './service-graph.js'
 import type { Service, ServiceContext, ServiceStopOptions } from './service.js'
+import { settlesWithin } from './settles-within.js'
+import { startServices } from './start-services.js'
+import type { StartupDelayHook } from './start-services.js'
 import type { StopControl } from './stop-control.js'
+
+/** What a run tells besides being ready. */
+export interface RunWatch {
+  /** Told of the phases of the stop, from the request on. Default: nobody is. */
+  readonly onPhase?: PhaseCallback
+  /** Told when a service had to wait long for its dependencies. Default: a line in the log. */
+  readonly onStartupDelay?: StartupDelayHook
+}
 
 /**
  * Runs all services until `stop` is asked; returns when they have ended. A graceful stop waits for
  * work in flight, for the grace period of the configuration at most.
+ * @param services with their dependencies, or as a list that has none.
  * @param onReady called once when all have started.
- * @throws what the first service that could not start threw; all others are ended by then.
+ * @throws what the first service that could not start threw; all others are ended by then. And
+ * `PGR_OPTION_INVALID` for dependencies that form a circle; nothing has started then.
  */
 export async function runServices(
-  services: readonly Service[],
+  services: ServiceGraph | readonly Service[],
   context: ServiceContext,
   stop: StopControl,
   onReady: () => void,
+  { onStartupDelay = logDelay(context), onPhase = ignorePhase }: RunWatch = {},
 ): Promise<void> {
+  const graph = services instanceof ServiceGraph ? services : ServiceGraph.of(services)
+  graph.check()
   try {
-    const starting = startServices(services, context, stop)
+    const starting = startServices(graph, context, stop, onStartupDelay)
     // When a stop comes first, nobody waits for the start any more; it must not reject unhandled.
     starting.catch(() => undefined)
     await Promise.race([starting, stop.asked])
@@ -25,39 +43,35 @@ export async function runServices(
       onReady()
       await stop.asked
     }
-    if (stop.kind !== 'immediate') await stopGracefully(services, context, stop)
+    if (stop.kind === 'graceful') onPhase('graceful-terminate')
+    onPhase('shutdown-started')
+    if (stop.kind !== 'immediate') await stopGracefully(graph, context, stop, onPhase)
   } finally {
-    for (const service of services) destroyService(service, context)
+    onPhase('shutdown-runtimes')
+    for (const { service } of graph.dependentsFirst) destroyService(service, context)
   }
 }
 
-async function startServices(
-  services: readonly Service[],
-  context: ServiceContext,
-  stop: StopControl,
-): Promise<void> {
-  const { first, later } = inOrder(services)
-  const prepared = Promise.all(first.map((service) => service.start(context)))
-  prepared.catch(() => undefined)
-  // Without this wait backends that nobody has checked yet would get the first requests.
-  const enough = Promise.race([prepared, stop.asked])
-  if (first.length > 0 && !(await settlesWithin(enough, MAX_PREPARATION_MS, context.env.clock))) {
-    context.logger.warn(`not all background services were ready within ${MAX_PREPARATION_MS} ms`)
+function logDelay({ logger }: ServiceContext): StartupDelayHook {
+  return (name, waitedMs) => {
+    logger.info(`${name} waited ${Math.round(waitedMs)} ms for what it depends on`)
   }
-  for (const service of later) {
-    if (stop.kind !== null) return
-    await service.start(context)
-  }
+}
+
+function ignorePhase(): void {
+  // Only a server has phases to watch.
 }
 
 async function stopGracefully(
-  services: readonly Service[],
+  graph: ServiceGraph,
   context: ServiceContext,
   stop: StopControl,
+  onPhase: PhaseCallback,
 ): Promise<void> {
   const { configuration, env, logger } = context
   const graceMs = configuration.gracePeriodSeconds * 1000
-  const ended = stopServices(services, context, { keepsIdle: stop.kind === 'upgrade' })
+  const ended = stopServices(graph, context, { keepsIdle: stop.kind === 'upgrade' })
+  onPhase('shutdown-grace-period')
   // Said only now, when no listener takes connections any more.
   logger.info(`stopping: work in flight has ${configuration.gracePeriodSeconds} s to end`)
   if (!(await settlesWithin(Promise.race([ended, stop.urgent]), graceMs, env.clock))) {
@@ -65,20 +79,32 @@ async function stopGracefully(
   }
 }
 
-/** Listening services end first: what they still have in flight may need those in the background. */
+/**
+ * Stops each service when all that depend on it have stopped. Those that started first are the last:
+ * what the others still have in flight may need them.
+ */
 async function stopServices(
-  services: readonly Service[],
+  graph: ServiceGraph,
   context: ServiceContext,
   options: ServiceStopOptions,
 ): Promise<void> {
-  const { first, later } = inOrder(services)
-  for (const group of [later, first]) {
-    const results = await Promise.allSettled(group.map(async (service) => service.stop(options)))
-    for (const result of results) {
-      if (result.status === 'rejected')
-        context.logger.error(`stopping: ${describeThrown(result.reason)}`)
+  const { first, later } = graph.groups
+  const begun = new Map<ServiceNode, Promise<void>>()
+  const stop = (node: ServiceNode): Promise<void> => {
+    const stopping = begun.get(node) ?? stopInTurn(node)
+    begun.set(node, stopping)
+    return stopping
+  }
+  const stopInTurn = async (node: ServiceNode): Promise<void> => {
+    const before = [...node.dependents, ...(first.includes(node) ? later : [])]
+    if (before.length > 0) await Promise.all(before.map(stop))
+    try {
+      await node.service.stop(options)
+    } catch (thrown) {
+      context.logger.error(`stopping: ${describeThrown(thrown)}`)
     }
   }
+  await Promise.all([...later, ...first].map(stop))
 }
 
 function destroyService(service: Service, { logger }: ServiceContext): void {
@@ -89,33 +115,3 @@ function destroyService(service: Service, { logger }: ServiceContext): void {
     logger.error(`ending ${service.name}: ${describeThrown(thrown)}`)
   }
 }
-
-function inOrder(services: readonly Service[]): { first: Service[]; later: Service[] } {
-  return {
-    first: services.filter((service) => service.startsFirst === true),
-    later: services.filter((service) => service.startsFirst !== true),
-  }
-}
-
-/** Whether `promise` settles in time; its rejection is the caller's. */
-async function settlesWithin(
-  promise: Promise<unknown>,
-  maxMs: number,
-  clock: Clock,
-): Promise<boolean> {
-  let expire = (): void => undefined
-  const expired = new Promise<boolean>((resolve) => {
-    expire = () => {
-      resolve(false)
-    }
-  })
-  const timer = clock.schedule(maxMs, expire)
-  try {
-    return await Promise.race([promise.then(() => true), expired])
-  } finally {
-    timer.cancel()
-  }
-}
-
-/** How long listeners wait for the first round of health checks. */
-const MAX_PREPARATION_MS = 1_000

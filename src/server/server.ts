@@ -1,11 +1,13 @@
 /** `Server`: the process that runs services, from the command line to the exit code. */
 import { ProxyError, describeThrown } from '../error/index.js'
-import { Counters, LineLogger, parseLogLevel } from '../observability/index.js'
-import type { LogLevel, Logger } from '../observability/index.js'
+import { Counters } from '../observability/index.js'
+import type { Logger } from '../observability/index.js'
 import { REAL_ENVIRONMENT } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
 import { Daemon, daemonProblems, wantsDaemon } from './daemon/daemon.js'
 import { launchDaemon } from './daemon/launcher.js'
+import { ExecutionPhases } from './execution-phase.js'
+import type { ExecutionPhase, PhaseCallback } from './execution-phase.js'
 import { exitWithFailure } from './exit.js'
 import { Upgrade } from './handover/upgrade.js'
 import { keepAlive } from './keep-alive.js'
@@ -14,15 +16,18 @@ import { handlePassiveSignals, handleStopSignals, handleUncaught } from './proce
 import type { FatalPolicy } from './process-handlers.js'
 import { runServices } from './run-services.js'
 import { ServerConf } from './server-conf.js'
+import { logLevel, stderrLogger, workerLogger } from './server-logger.js'
+import { ServiceGraph } from './service-graph.js'
+import type { ServiceHandle } from './service-graph.js'
 import type { Service, ServiceContext } from './service.js'
+import type { StartupDelayHook } from './start-services.js'
 import { StopControl } from './stop-control.js'
 import type { StopKind } from './stop-control.js'
-import { ForwardingLogger } from './workers/forwarding-logger.js'
+import { Systemd } from './systemd/systemd.js'
 import { runWorker } from './workers/run-worker.js'
 import { thisWorker } from './workers/this-worker.js'
 import type { WorkerStart } from './workers/this-worker.js'
 import { withWorkers } from './workers/with-workers.js'
-import type { FromWorker } from './workers/worker-messages.js'
 
 /** What a server is built on; programs need none of it. */
 export interface ServerOptions {
@@ -48,6 +53,11 @@ export interface RunOptions {
    * the file that Node was started with.
    */
   readonly entry?: string
+  /**
+   * Called when a service had to wait for a second or more until what it depends on was ready, with
+   * its name and the whole wait. Default: a line in the log.
+   */
+  readonly onStartupDelay?: StartupDelayHook
 }
 
 /**
@@ -65,9 +75,11 @@ export class Server {
   readonly counters: Counters = new Counters()
   readonly #env: Environment
   readonly #daemon: Daemon | null
-  readonly #services: Service[] = []
+  readonly #services = new ServiceGraph()
   readonly #stop = new StopControl()
   readonly #upgrade: Upgrade
+  readonly #phases: ExecutionPhases
+  #systemd: Systemd | null = null
   #state: 'new' | 'bootstrapped' | 'running' | 'ended' = 'new'
   #bootstrapping: Promise<void> | undefined
   #releaseSignals = (): void => undefined
@@ -89,9 +101,10 @@ export class Server {
     const level = logLevel(this.configuration)
     this.logger =
       options.logger ??
-      (WORKER && loggerOf(WORKER)) ??
+      (WORKER && workerLogger(WORKER)) ??
       this.#daemon?.openLog(level) ??
       stderrLogger(level, this.#env)
+    this.#phases = new ExecutionPhases(this.logger)
     this.#upgrade = new Upgrade({
       env: this.#env,
       logger: this.logger,
@@ -105,8 +118,8 @@ export class Server {
   }
 
   /**
-   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it. With `-d` a copy of
-   * the process goes on in the background, and here it never returns: the process exits when the copy
+   * Prepares the process: from here on SIGHUP, SIGQUIT and SIGUSR1 do not end it, and
+   * sockets that systemd has opened are taken. With `-d` a copy of the process goes on in the background, and here it never returns: the process exits when the copy
    * serves, or failed. With `-u` it waits for the listeners of the old process. A second call does
    * nothing. `run` calls it when the program did not.
    * @throws {@link ProxyError} (rejects) `PGR_HANDOVER_FAILED`, `PGR_NOT_AVAILABLE`, with `-u` only.
@@ -117,17 +130,17 @@ export class Server {
     return this.#bootstrapping
   }
 
-  /** Adds a service. @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already. */
-  addService(service: Service): void {
-    if (this.#state === 'running' || this.#state === 'ended') {
-      throw new ProxyError('PGR_OPTION_INVALID', `service ${service.name}: the server runs already`)
-    }
-    this.#services.push(service)
+  /**
+   * Adds a service; the handle says what it depends on.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when the server runs already.
+   */
+  addService(service: Service): ServiceHandle {
+    return this.#services.add(service)
   }
 
   /** Adds several services, in order. @throws as {@link Server.addService}. */
-  addServices(services: Iterable<Service>): void {
-    for (const service of services) this.addService(service)
+  addServices(services: Iterable<Service>): ServiceHandle[] {
+    return Array.from(services, (service) => this.addService(service))
   }
 
   /**
@@ -147,7 +160,8 @@ export class Server {
    * Runs until it is stopped and returns; nothing of it is left in the process then. With `-t` the
    * services are only checked.
    * @throws {@link ProxyError} (rejects) what kept a service from starting, such as
-   * `PGR_LISTEN_FAILED`; with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
+   * `PGR_LISTEN_FAILED`; `PGR_OPTION_INVALID` for services that depend on each other in a circle;
+   * with `-t` `PGR_CONFIGURATION_INVALID` with all problems.
    */
   async run(options: RunOptions = {}): Promise<void> {
     const { signal, onReady, onFatal = 'continue', entry = process.argv[1] ?? '' } = options
@@ -156,6 +170,7 @@ export class Server {
       throw new ProxyError('PGR_OPTION_INVALID', 'run: a server runs only once')
     }
     this.#state = 'running'
+    this.#services.seal()
     const releases = [this.#releaseSignals]
     try {
       if (WORKER !== null) await this.#runInWorker(WORKER, onFatal)
@@ -176,20 +191,49 @@ export class Server {
       const { threads } = this.configuration
       const services =
         threads === 1 ? this.#services : withWorkers(this.#services, { threads, entry })
-      await runServices(services, this.#context, this.#stop, () => {
+      const becomeReady = (): void => {
+        this.#phases.enter('running')
         this.#daemon?.becomeReady(this.logger)
-        void this.#upgrade.ready()
+        void this.#announce()
         onReady?.()
+      }
+      await runServices(services, this.#context, this.#stop, becomeReady, {
+        ...options,
+        onPhase: (phase) => {
+          this.#phases.enter(phase)
+          if (phase === 'shutdown-started') this.#systemd?.stopping(this.#stop.kind ?? 'immediate')
+        },
       })
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
+      this.#systemd?.end()
+      this.#phases.enter('terminated')
     }
+  }
+
+  /** Where the server is in its life. */
+  get phase(): ExecutionPhase {
+    return this.#phases.current
+  }
+
+  /**
+   * Has `callback` called at the beginning of each phase from now on; what it throws is logged.
+   * @returns ends the watching.
+   */
+  watchPhase(callback: PhaseCallback): () => void {
+    return this.#phases.watch(callback)
   }
 
   /** Asks the server to stop; `run` then returns. Asking twice makes it immediate. */
   stop(kind: StopKind = 'graceful'): void {
     this.#stop.request(kind)
+  }
+
+  /** Everything is served. systemd must know of this process before the old one may end. */
+  async #announce(): Promise<void> {
+    await this.#systemd?.ready(this.options.upgrade)
+    await this.#upgrade.ready()
   }
 
   get #context(): ServiceContext {
@@ -200,7 +244,7 @@ export class Server {
   /** Never returns: what the program does after `run` is done once, in the main thread. */
   async #runInWorker(worker: WorkerStart, onFatal: FatalPolicy): Promise<never> {
     handleUncaught(this.logger, this.counters, onFatal)
-    await runWorker(this.#services, this.#context, worker)
+    await runWorker(this.#services.services, this.#context, worker)
     process.exit(0)
   }
 
@@ -208,6 +252,7 @@ export class Server {
     this.#state = 'bootstrapped'
     // All that follows is the main thread's.
     if (WORKER !== null) return
+    this.#phases.enter('bootstrap')
     const reopenLog = this.#daemon?.logReopener(this.logger)
     const onUpgrade = (): void => void this.#handOver()
     this.#releaseSignals = handlePassiveSignals(this.logger, onUpgrade, reopenLog)
@@ -216,7 +261,9 @@ export class Server {
     if (this.#daemon === null && wantsDaemon(this.options, this.configuration)) {
       await launchDaemon(this.configuration, this.#env.clock)
     }
+    if (!this.options.test) this.#systemd = Systemd.ofThisProcess(this.#env, this.logger)
     if (this.options.upgrade && !this.options.test) await this.#receiveListeners()
+    this.#phases.enter('bootstrap-complete')
   }
 
   async #receiveListeners(): Promise<void> {
@@ -236,13 +283,31 @@ export class Server {
 
   /** SIGQUIT: once the new process serves, this one lets its work in flight end. */
   async #handOver(): Promise<void> {
-    if (this.#state !== 'running') this.logger.warn('SIGQUIT ignored: nothing is served')
-    else if (await this.#upgrade.handOver()) this.stop('upgrade')
+    if (this.phase !== 'running') {
+      this.logger.warn(`SIGQUIT ignored in the phase ${this.phase}: there is nothing to hand over`)
+      return
+    }
+    // A stop may come meanwhile, whose phases must not be left again.
+    const enter = (phase: ExecutionPhase): void => {
+      if (this.#stop.kind === null) this.#phases.enter(phase)
+    }
+    enter('graceful-upgrade-transferring-fds')
+    const isServed = await this.#upgrade.handOver(() => {
+      enter('graceful-upgrade-close-timeout')
+    })
+    if (!isServed) enter('running')
+    // A second request would cut what is in flight.
+    else if (this.#stop.kind === null) this.stop('upgrade')
   }
 
   async #test(): Promise<void> {
     const problems = daemonProblems(this.options, this.configuration)
-    for (const service of this.#services) {
+    try {
+      this.#services.check()
+    } catch (thrown) {
+      problems.push(describeThrown(thrown))
+    }
+    for (const service of this.#services.services) {
       try {
         await service.check?.()
       } catch (thrown) {
@@ -265,12 +330,6 @@ export class Server {
 /** In a worker: what the main thread has given it. */
 const WORKER = thisWorker()
 
-function loggerOf({ port, logLevel: level }: WorkerStart): Logger {
-  return new ForwardingLogger(level, (entry) => {
-    port.postMessage({ kind: 'log', entry } satisfies FromWorker)
-  })
-}
-
 function configurationOf(opt: Opt): ServerConf {
   try {
     return opt.conf === undefined ? new ServerConf() : ServerConf.load(opt.conf)
@@ -278,25 +337,6 @@ function configurationOf(opt: Opt): ServerConf {
     if (opt.fromCommandLine) exitWithFailure(thrown)
     throw thrown
   }
-}
-
-function logLevel(configuration: ServerConf): LogLevel {
-  return (
-    parseLogLevel(process.env['PINGORA_LOG']) ??
-    parseLogLevel(process.env['RUST_LOG']) ??
-    configuration.logLevel
-  )
-}
-
-function stderrLogger(level: LogLevel, { clock }: Environment): Logger {
-  // A reader of the log that goes away must not end the process.
-  if (!process.stderr.listeners('error').includes(ignoreError))
-    process.stderr.on('error', ignoreError)
-  return new LineLogger({ level, destination: process.stderr, clock })
-}
-
-function ignoreError(): void {
-  // There is no better place left to say so.
 }
 
 function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {

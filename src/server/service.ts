@@ -29,7 +29,8 @@ export interface Service {
   readonly name: string
   /**
    * Started before the services without it, which wait until all of these are ready, but at most
-   * one second. For tasks that others need, such as health checks. Default: false.
+   * one second; together with all that it depends on. For tasks that others need, such as health
+   * checks. Default: false.
    */
   readonly startsFirst?: boolean
   /**

@@ -18,10 +18,15 @@ export interface ListeningSocket {
   readonly bound: SocketAddress
   /** Whether accepting on it never waits, which is as another process has left it. */
   readonly isNonBlocking: boolean
+  /**
+   * Whether a supervisor, such as systemd, has opened it and keeps it: its queue, its file and the
+   * mode of that are not ours to change.
+   */
+  readonly isSupervised: boolean
 }
 
-/** A socket as another process knew it. */
-export type InheritedSocket = Pick<ListeningSocket, 'fd' | 'name'>
+/** A socket as another process knew it, whose name is the address as its program has written it. */
+export type InheritedSocket = Pick<ListeningSocket, 'fd' | 'name' | 'isSupervised'>
 
 /**
  * Opens sockets that listen, or takes those that came from another process under the same name. As
@@ -43,18 +48,26 @@ export class ListeningSockets {
     return [...this.#open]
   }
 
-  /** Has later listeners of the same names take these sockets, which the other process serves too. */
+  /**
+   * Has later listeners take these sockets, which the other process serves too: by the same name, or
+   * what is supervised by the address that it is bound to.
+   */
   inherit(sockets: readonly InheritedSocket[]): void {
-    this.#ownsPaths = false
+    if (sockets.some(({ isSupervised }) => !isSupervised)) this.#ownsPaths = false
     this.#inherited.push(...sockets)
   }
 
   /** From here on only we serve: closes what was inherited and never asked for. Returns its names. */
   takeOver(): string[] {
     this.#ownsPaths = true
+    return this.closeUnclaimed()
+  }
+
+  /** Closes what was inherited and never asked for. Returns its names. */
+  closeUnclaimed(): string[] {
     const unclaimed = this.#inherited.splice(0)
-    for (const { fd, name } of unclaimed) {
-      if (name.startsWith(UNIX)) removeUnixPath(name.slice(UNIX.length))
+    for (const { fd, name, isSupervised } of unclaimed) {
+      if (name.startsWith(UNIX) && !isSupervised) removeUnixPath(name.slice(UNIX.length))
       this.#sockets.close(fd)
     }
     return unclaimed.map(({ name }) => name)
@@ -71,22 +84,33 @@ export class ListeningSockets {
    */
   async listen(address: SocketAddress, options: ListenOptions): Promise<ListeningSocket> {
     const name = formatAddress(address)
-    const index = this.#inherited.findIndex((socket) => socket.name === name)
-    const [inherited] = index < 0 ? [] : this.#inherited.splice(index, 1)
+    const inherited = this.#claim(name, address)
+    const isSupervised = inherited?.isSupervised ?? false
     if (inherited === undefined && address.kind === 'unix') await clearUnixPath(address.path)
     const fd = inherited?.fd ?? this.#bind(address)
-    this.#start(fd, address, options)
+    if (!isSupervised) this.#start(fd, address, options)
     const bound =
       address.kind === 'unix' ? address : { ...address, port: this.#sockets.localEnd(fd)[1] }
-    const socket = { fd, name, bound, isNonBlocking: this.#sockets.isNonBlocking(fd) }
+    const socket = { fd, name, bound, isNonBlocking: this.#sockets.isNonBlocking(fd), isSupervised }
     this.#open.add(socket)
     return socket
   }
 
   /** To be called before the descriptor of `socket` is closed; removes the file of a unix socket. */
   release(socket: ListeningSocket): void {
-    if (!this.#open.delete(socket) || !this.#ownsPaths || socket.bound.kind !== 'unix') return
-    removeUnixPath(socket.bound.path)
+    const isOurs = this.#open.delete(socket) && this.#ownsPaths && !socket.isSupervised
+    if (isOurs && socket.bound.kind === 'unix') removeUnixPath(socket.bound.path)
+  }
+
+  /** The inherited socket for a listener, which is its own from here on. */
+  #claim(name: string, address: SocketAddress): InheritedSocket | undefined {
+    const index = this.#inherited.findIndex((socket) =>
+      socket.isSupervised ? this.#sockets.isBoundTo(socket.fd, address) : socket.name === name,
+    )
+    const [inherited] = index < 0 ? [] : this.#inherited.splice(index, 1)
+    // Another program may not have asked for it; what is accepted inherits it.
+    if (inherited && address.kind === 'ip') this.#sockets.noDelay(inherited.fd)
+    return inherited
   }
 
   /** A bound descriptor. Where a step fails nothing stays open. */

@@ -38,9 +38,9 @@ export class Program {
     }))
   }
 
-  /** The process. */
+  /** Its process id. */
   get pid(): number {
-    return this.#child.pid!
+    return this.#child.pid ?? 0
   }
 
   /** Sends a signal. */
@@ -74,10 +74,14 @@ export class Program {
 export interface ProgramOptions {
   /** A module that Node loads before it. Default: none. */
   readonly preload?: string
-  /** Flags for Node, as in `NODE_OPTIONS`. Default: none. */
-  readonly nodeOptions?: string
   /** How many descriptors it may have. Default: as many as the test. */
   readonly maxDescriptors?: number
+  /** Commands of the shell that becomes the program, such as `export X=$$`. Default: no shell. */
+  readonly shell?: string
+  /** More variables of its environment. Default: none. */
+  readonly variables?: Readonly<Record<string, string>>
+  /** Descriptors that it gets as 3, 4 and so on. Default: none. */
+  readonly descriptors?: readonly number[]
 }
 
 /** Starts `file`, a path beside this one, such as `../../src/cli/main.js`. */
@@ -85,16 +89,17 @@ export function runProgram(
   t: TestContext,
   file: string,
   args: readonly string[] = [],
-  { preload, maxDescriptors, nodeOptions = '' }: ProgramOptions = {},
+  options: ProgramOptions = {},
 ): Program {
+  const { preload, maxDescriptors, variables, descriptors = [] } = options
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const env = { ...process.env, PINGORA_LOG: 'info', NODE_OPTIONS: nodeOptions }
+  const env = { ...process.env, PINGORA_LOG: 'info', ...variables }
   const flags = preload === undefined ? [] : ['--import', preload]
   const command = [process.execPath, ...flags, path, ...args]
-  if (maxDescriptors !== undefined) {
-    command.unshift('sh', '-c', `ulimit -n ${maxDescriptors}; exec "$0" "$@"`)
-  }
-  const child = spawn(command[0]!, command.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const shell = maxDescriptors === undefined ? options.shell : `ulimit -n ${maxDescriptors}`
+  if (shell !== undefined) command.unshift('sh', '-c', `${shell}; exec "$0" "$@"`)
+  const stdio = ['ignore', 'pipe', 'pipe', ...descriptors] as const
+  const child = spawn(command[0]!, command.slice(1), { env, stdio: [...stdio] })
   const program = new Program(child)
   t.after(async () => {
     child.kill('SIGKILL')

@@ -24,7 +24,9 @@ describe('threads', { timeout: 120_000 }, () => {
 
   for (const path of ['/exit', '/memory']) {
     test(`a worker that ends by ${path} loses its own connections alone, and is replaced`, async (t) => {
-      const { program, port } = await start(t, 2, { nodeOptions: '--max-old-space-size=64' })
+      const { program, port } = await start(t, 2, {
+        variables: { NODE_OPTIONS: '--max-old-space-size=64' },
+      })
       const clients = await connect(t, port, 8)
       const threads = await Promise.all(clients.map((client) => threadOf(client)))
       const before = descriptorsOf(program)

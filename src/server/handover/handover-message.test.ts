@@ -49,8 +49,23 @@ describe('our message', () => {
     }
   })
 
+  test('says which listeners a supervisor keeps; one without that has none', () => {
+    const [batch] = batchesOf(NAMES, new Set(['[::1]:443', 'unix:/elsewhere']))
+    assert.deepEqual(decodeBatch(encodeBatch(batch!).toString()).supervised, ['[::1]:443'])
+    assert.deepEqual(decodeBatch('{"names":["a"],"more":false}').supervised, [])
+  })
+
   test('is refused when it is anything else', () => {
-    for (const line of ['{', '{}', '{"names":[1],"more":false}', '{"names":[]}', '[]', 'null']) {
+    const names = '"names":[]'
+    for (const line of [
+      '{',
+      '{}',
+      '{"names":[1],"more":false}',
+      `{${names}}`,
+      `{${names},"supervised":[1],"more":false}`,
+      '[]',
+      'null',
+    ]) {
       assert.throws(() => decodeBatch(line), FAILED)
     }
   })

@@ -9,6 +9,8 @@ export const READY = 'ready\n'
 /** Listeners by name, with their descriptors beside them in the same order. */
 export interface HandoverBatch {
   readonly names: readonly string[]
+  /** Those of them that a supervisor, such as systemd, keeps. */
+  readonly supervised: readonly string[]
   /** Whether another batch follows. */
   readonly more: boolean
 }
@@ -41,11 +43,16 @@ export function encodeBatch(batch: HandoverBatch): Buffer {
 }
 
 /** Cuts `names` into batches that one message can carry. */
-export function batchesOf(names: readonly string[]): HandoverBatch[] {
+export function batchesOf(
+  names: readonly string[],
+  supervised: ReadonlySet<string> = new Set(),
+): HandoverBatch[] {
   const batches: HandoverBatch[] = []
   for (let at = 0; at < names.length; at += MAX_BATCH_LISTENERS) {
     const end = at + MAX_BATCH_LISTENERS
-    batches.push({ names: names.slice(at, end), more: end < names.length })
+    const part = names.slice(at, end)
+    const kept = part.filter((name) => supervised.has(name))
+    batches.push({ names: part, supervised: kept, more: end < names.length })
   }
   return batches
 }
@@ -59,13 +66,18 @@ export function startsBatch(text: string): boolean {
 export function decodeBatch(line: string): HandoverBatch {
   try {
     const value = JSON.parse(line) as Partial<HandoverBatch>
-    const { names, more } = value
-    const areNames = Array.isArray(names) && names.every((name) => typeof name === 'string')
-    if (areNames && typeof more === 'boolean') return { names, more }
+    // An old process of a version without it has no supervisor.
+    const { names, supervised = [], more } = value
+    if (areTexts(names) && areTexts(supervised) && typeof more === 'boolean')
+      return { names, supervised, more }
   } catch {
     // Answered below, as every other text that is no batch.
   }
   throw new ProxyError('PGR_HANDOVER_FAILED', 'the old process sent something that is no listener')
+}
+
+function areTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
 }
 
 /** What Pingora's receiver has room for. */

@@ -45,6 +45,10 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
       listening.open.map(({ name }) => name),
     )
     assert.deepEqual(
+      received.sockets.map(({ isSupervised }) => isSupervised),
+      listening.open.map(({ isSupervised }) => isSupervised),
+    )
+    assert.deepEqual(
       received.sockets.map(({ fd }) => sockets.localEnd(fd)),
       listening.open.map(({ fd }) => sockets.localEnd(fd)),
     )
@@ -105,7 +109,7 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
     const message = receiveDescriptors(libc!, fd, 2_048)
     sockets.close(fd)
     assert.ok(typeof message === 'object')
-    assert.equal(message.bytes.toString(), '127.0.0.1:0 127.0.0.1:0')
+    assert.equal(message.bytes.toString(), '127.0.0.1:0 127.0.0.1:1')
     for (const passed of message.fds) sockets.close(passed)
     assert.equal(message.fds.length, 2)
   })
@@ -218,11 +222,14 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
   /** Sockets on free ports of the loopback address. */
   function listeningSockets(t: TestContext, count: number): ListeningSockets {
     const { listeningSockets: listening } = new NodeNetwork()
-    const fds = Array.from({ length: count }, () => {
+    const fds = Array.from({ length: count }, (_, index) => {
       const name = { kind: 'ip', host: '127.0.0.1', port: 0 } as const
       const fd = sockets.open(name)
       assert.equal(sockets.bind(fd, name), 0)
-      return { name: '127.0.0.1:0', fd, bound: name, isNonBlocking: false }
+      // The last one is systemd's, under a name of its own.
+      const isSupervised = index > 0 && index === count - 1
+      const text = isSupervised ? '127.0.0.1:1' : '127.0.0.1:0'
+      return { name: text, fd, bound: name, isNonBlocking: false, isSupervised }
     })
     t.after(() => {
       for (const { fd } of fds) sockets.close(fd)

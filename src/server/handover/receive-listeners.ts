@@ -129,12 +129,18 @@ async function readAll(
   const text = first.bytes.toString()
   passed.push(...first.fds)
   const isOurs = startsBatch(text)
-  const names = isOurs ? await readBatches(channel, text, passed) : decodeFromPingora(text)
+  const { names, supervised } = isOurs
+    ? await readBatches(channel, text, passed)
+    : { names: decodeFromPingora(text), supervised: new Set<string>() }
   if (names.length !== passed.length) {
     const reason = `${names.length} names came with ${passed.length} descriptors`
     throw new ProxyError('PGR_HANDOVER_FAILED', reason)
   }
-  const sockets = names.map((name, index) => ({ name, fd: passed[index]! }))
+  const sockets = names.map((name, index) => ({
+    name,
+    fd: passed[index]!,
+    isSupervised: supervised.has(name),
+  }))
   return { sockets, ...answers(channel, isOurs) }
 }
 
@@ -143,8 +149,9 @@ async function readBatches(
   channel: UpgradeChannel,
   begun: string,
   passed: number[],
-): Promise<string[]> {
+): Promise<{ readonly names: string[]; readonly supervised: ReadonlySet<string> }> {
   const names: string[] = []
+  const supervised = new Set<string>()
   let text = begun
   for (;;) {
     const lineEnd = text.indexOf('\n')
@@ -152,7 +159,8 @@ async function readBatches(
       const batch = decodeBatch(text.slice(0, lineEnd))
       text = text.slice(lineEnd + 1)
       names.push(...batch.names)
-      if (!batch.more) return names
+      for (const name of batch.supervised) supervised.add(name)
+      if (!batch.more) return { names, supervised }
     } else {
       const next = text.length < MAX_LINE_BYTES ? await channel.receive(SEND_MS) : null
       if (!next) throw new ProxyError('PGR_HANDOVER_FAILED', 'a message without an end')

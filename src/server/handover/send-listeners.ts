@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { ProxyError } from '../../error/index.js'
 import type { ListeningSockets } from '../../transport/index.js'
 import { GREETING, READY, batchesOf, encodeBatch, encodeForPingora } from './handover-message.js'
+import type { HandoverBatch } from './handover-message.js'
 import { poll } from './poll.js'
 import { UpgradeChannel } from './upgrade-channel.js'
 import type { ChannelParts } from './upgrade-channel.js'
@@ -14,6 +15,8 @@ export interface SendListenersOptions extends ChannelParts {
   /** Tries to connect after the first, a second apart. */
   readonly maxRetries: number
   readonly listening: ListeningSockets
+  /** Called when the new process has them all, and is waited for. Default: nothing. */
+  readonly onSent?: () => void
 }
 
 /**
@@ -28,11 +31,15 @@ export async function sendListeners(options: SendListenersOptions): Promise<void
   const fds = open.map(({ fd }) => fd)
   try {
     if (await greets(channel)) {
-      await sendBatches(channel, names, fds)
+      const supervised = open.filter(({ isSupervised }) => isSupervised)
+      const batches = batchesOf(names, new Set(supervised.map(({ name }) => name)))
+      await sendBatches(channel, batches, fds)
+      options.onSent?.()
       await waitUntilReady(channel)
       return
     }
     await channel.send(encodeForPingora(names), fds, SEND_MS)
+    options.onSent?.()
     await poll(options.clock, PINGORA_CLOSE_MS, () => undefined)
   } finally {
     channel.close()
@@ -67,11 +74,11 @@ async function greets(channel: UpgradeChannel): Promise<boolean> {
 
 async function sendBatches(
   channel: UpgradeChannel,
-  names: readonly string[],
+  batches: readonly HandoverBatch[],
   fds: readonly number[],
 ): Promise<void> {
   let at = 0
-  for (const batch of batchesOf(names)) {
+  for (const batch of batches) {
     await channel.send(encodeBatch(batch), fds.slice(at, at + batch.names.length), SEND_MS)
     at += batch.names.length
   }

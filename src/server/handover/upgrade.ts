@@ -79,15 +79,17 @@ export class Upgrade {
   /**
    * The old process: hands its listeners over. Resolves to whether it may stop; if not, the log
    * says why, and everything goes on as before.
+   * @param onSent called when the new process has them, and is waited for.
    */
-  async handOver(): Promise<boolean> {
+  async handOver(onSent: () => void = () => undefined): Promise<boolean> {
     const { logger, path, maxRetries } = this.#options
     if (this.#isHandingOver) return false
     this.#isHandingOver = true
     try {
       const { parts, listening } = this.#parts()
       // Without a listener there is nothing that a client could miss.
-      if (listening.open.length > 0) await sendListeners({ ...parts, path, maxRetries, listening })
+      if (listening.open.length > 0)
+        await sendListeners({ ...parts, path, maxRetries, listening, onSent })
       listening.handOver()
       logger.info('upgrade: the new process serves')
       return true

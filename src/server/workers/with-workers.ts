@@ -1,20 +1,41 @@
 /** The services of the main thread when workers serve. */
+import { ServiceGraph } from '../service-graph.js'
+import type { ServiceHandle, ServiceNode } from '../service-graph.js'
 import type { Service, ServiceContext } from '../service.js'
 import { DealingNetwork } from './dealing-network.js'
 import { WorkerPool } from './worker-pool.js'
 import type { WorkerPoolOptions } from './worker-pool.js'
 
 /**
- * Puts the workers before the services that run in them, of which the main thread has the listeners
- * alone. Without such a service there is no worker.
+ * Adds the workers before the services that run in them, of which the main thread has the listeners
+ * alone. The workers start when everything is ready that those services depend on in the main
+ * thread. Without such a service there is no worker.
  */
-export function withWorkers(services: readonly Service[], options: WorkerPoolOptions): Service[] {
-  if (!services.some(({ runsIn }) => runsIn === 'threads')) return [...services]
+export function withWorkers(graph: ServiceGraph, options: WorkerPoolOptions): ServiceGraph {
+  if (!graph.services.some(isThreaded)) return graph
+  const whole = new ServiceGraph()
   const pool = new WorkerPool(options)
-  const own = services.map((service, index) =>
-    service.runsIn === 'threads' ? new ListenersOnly(service, pool, index) : service,
-  )
-  return [pool, ...own]
+  const workers = whole.add(pool)
+  const handles = new Map<ServiceNode, ServiceHandle>()
+  for (const [index, node] of graph.nodes.entries()) {
+    const { service } = node
+    const own = isThreaded(service) ? new ListenersOnly(service, pool, index) : service
+    handles.set(node, whole.add(own))
+  }
+  for (const [node, handle] of handles) {
+    const dependencies = [...node.dependencies].map((each) => handles.get(each)!)
+    handle.addDependencies(dependencies)
+    if (!isThreaded(node.service)) continue
+    handle.addDependency(workers)
+    for (const each of node.dependencies) {
+      if (!isThreaded(each.service)) workers.addDependency(handles.get(each)!)
+    }
+  }
+  return whole
+}
+
+function isThreaded({ runsIn }: Service): boolean {
+  return runsIn === 'threads'
 }
 
 /** A service whose connections others serve. */
