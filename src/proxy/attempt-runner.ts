@@ -15,6 +15,7 @@ import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { hookError } from './relay.js'
 import type { ExchangeOwner, Relay } from './relay.js'
+import type { RequestIds } from './request-ids.js'
 import { decideRetry } from './retry.js'
 import type { Attempt } from './session.js'
 
@@ -26,6 +27,8 @@ export interface PipelineContext {
   readonly counters: Counters
   /** Attempts per request in all (Pingora's `max_retries`). */
   readonly maxAttempts: number
+  /** Names requests. */
+  readonly requestIds: RequestIds
   /** Request body bytes kept for another attempt. */
   readonly maxRetryBytes: number
 }

@@ -12,6 +12,7 @@ import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { Pipeline } from './pipeline.js'
+import { RequestIds } from './request-ids.js'
 import type { ProxyHttp } from './proxy-http.js'
 
 /** Settings of a proxy service; the defaults are the documented limits and time-outs. */
@@ -170,7 +171,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     if (this.#stopping) server.drain(this.#keepsIdle)
   }
 
-  #serverOptions({ env, logger, counters }: ServiceContext): H1ServerOptions {
+  #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H1ServerOptions {
     const { limits, timeouts, abortOnClose = true, maxRetryBytes = 65_536 } = this.#options
     const conf = this.#configuration
     this.#connector = new Connector({
@@ -187,6 +188,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       connector: this.#connector,
       logger,
       counters,
+      requestIds: new RequestIds(env.clock.wallMs(), thread),
       maxAttempts: conf.maxRetries,
       maxRetryBytes,
     })

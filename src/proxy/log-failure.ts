@@ -36,6 +36,7 @@ function tolerate<T>(logger: Logger, hook: () => T): T | undefined {
 function failureFields(session: Session, error: ProxyError, request: string): LogFields {
   const cause = rootCause(error)
   return {
+    id: session.requestId,
     request,
     client: session.clientAddress,
     code: error.code,

@@ -32,7 +32,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
 
   /** Serves one request to its end: the phases in their order. Never throws. */
   serve(downstream: DownstreamSession): void {
-    const session = new Session(downstream, this.#context.env.clock)
+    const session = new Session(downstream, this.#context.env.clock, this.#context.requestIds)
     // From here on the relay hears of everything that the client does, whatever phase it is.
     const relay = this.#begin(session, downstream)
     if (relay !== null) this.#filterEarly(relay)

@@ -5,6 +5,7 @@ import type { RequestHeader } from '../http/index.js'
 import type { DownstreamSession } from '../session/index.js'
 import type { Clock } from '../time/index.js'
 import type { ConnectionDigest, HttpPeer } from '../transport/index.js'
+import type { RequestIds } from './request-ids.js'
 
 /** One try to send the request to an upstream. */
 export interface Attempt {
@@ -38,13 +39,25 @@ export class Session {
   readonly startedMs: number
   readonly #downstream: DownstreamSession
   readonly #clock: Clock
+  readonly #ids: RequestIds
+  #requestId: string | null = null
 
   /** Made by the pipeline. */
-  constructor(downstream: DownstreamSession, clock: Clock) {
+  constructor(downstream: DownstreamSession, clock: Clock, ids: RequestIds) {
     this.reqHeader = downstream.header
     this.#downstream = downstream
     this.#clock = clock
+    this.#ids = ids
     this.startedMs = clock.nowMs()
+  }
+
+  /**
+   * A name that no other request has, such as `mib4xk1c-2f`; the log line of a failure has it too, as
+   * `id`. Made when it is first asked for.
+   */
+  get requestId(): string {
+    this.#requestId ??= this.#ids.next()
+    return this.#requestId
   }
 
   /** Facts about the client's connection. */

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { ProxyError } from '../error/index.js'
 import { ResponseHeader } from '../http/index.js'
 import { Session } from '../proxy/index.js'
+import { RequestIds } from '../proxy/request-ids.js'
 import type { ProxyHttp } from '../proxy/index.js'
 import type { DownstreamSession } from '../session/index.js'
 import { ManualClock } from '../time/index.js'
@@ -16,7 +17,11 @@ function recorded<Ctx>(hooks: ProxyHttp<Ctx>) {
   const trace: string[] = []
   const recorder = new HookRecorder(hooks, clock, (event) => trace.push(event))
   const session = (peerAddress = '192.0.2.1:5000'): Session =>
-    new Session({ digest: { peerAddress } } as unknown as DownstreamSession, clock)
+    new Session(
+      { digest: { peerAddress } } as unknown as DownstreamSession,
+      clock,
+      new RequestIds(0, 0),
+    )
   return { clock, trace, recorder, wrapped: recorder.hooks, session }
 }
 
