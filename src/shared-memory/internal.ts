@@ -7,6 +7,7 @@ export type {
   PerThreadRegion,
   Region,
   RegionDescription,
+  Shareable,
   SharedMemoryDescription,
   Sharing,
 } from './shared-registry.js'

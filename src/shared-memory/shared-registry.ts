@@ -1,5 +1,7 @@
 /** `SharedRegistry`: one thread's view of the memory that all threads of the process share. */
 import { ProxyError, intInRange } from '../error/index.js'
+import { ADVICE, Enlistments, isShared } from './enlistments.js'
+import type { EnlistmentsDescription } from './enlistments.js'
 import { allocate, describeShape, viewsOf } from './shape.js'
 import type { Shape, Views } from './shape.js'
 
@@ -50,6 +52,17 @@ export interface SharedMemoryDescription {
   readonly workers: number
   /** Every region that the main thread has made. */
   readonly regions: readonly RegionDescription[]
+  /** The objects that it had enlisted when the first worker was to be started. */
+  readonly enlisted: EnlistmentsDescription
+}
+
+/** An object that can go over from memory of its own to memory that all threads share. */
+export interface Shareable {
+  /**
+   * Called by the registry, at most once. In the main thread it makes regions under `name` and moves
+   * its state there, in a worker it finds them.
+   */
+  share(registry: SharedRegistry, name: string): void
 }
 
 /**
@@ -62,6 +75,10 @@ export class SharedRegistry {
   readonly #regions = new Map<string, KnownRegion>()
   readonly #claimed = new Set<string>()
   readonly #unnamedOfKind = new Map<string, number>()
+  readonly #enlistments = new Enlistments<Shareable>()
+  /** What the main thread had enlisted; in the main thread from the first `export` on. */
+  #enlisted: EnlistmentsDescription | undefined
+  #sealed = false
   #workerIndex = 0
   #workers: number | undefined
 
@@ -75,6 +92,7 @@ export class SharedRegistry {
   ): SharedRegistry {
     const registry = new SharedRegistry()
     registry.#workers = description.workers
+    registry.#enlisted = description.enlisted
     registry.#workerIndex = intInRange('workerIndex', workerIndex, 1, description.workers)
     for (const { memory, ...region } of description.regions) {
       const rows = memory.map((each) => viewsOf(region.shape, each))
@@ -113,8 +131,34 @@ export class SharedRegistry {
   }
 
   /**
+   * For objects that a program may make and drop again as long as it runs. Such an object has memory
+   * of its own, which is garbage when it is. Those that there are when the main thread first
+   * exports are then shared; a worker's are so at once. They are identified by kind, name and the
+   * order of construction among those alike. What is made later is for its thread alone, see
+   * {@link seal}.
+   * @throws {@link ProxyError} `PGR_SHARED_MEMORY_MISMATCH` in a worker when the main thread had made
+   * no such object.
+   */
+  enlist(kind: string, object: Shareable, name?: string): void {
+    const enlistment = this.#sealed ? undefined : this.#enlistments.count(kind, name)
+    if (enlistment === undefined) return
+    if (this.#enlisted === undefined) this.#enlistments.add(enlistment, object)
+    else if (isShared(this.#enlisted, enlistment, this.#workerIndex)) {
+      object.share(this, enlistment.name)
+    }
+  }
+
+  /**
+   * The program is made: objects that are enlisted from now on are for this thread alone. In the
+   * main thread {@link export} does it; call it in a worker before it serves.
+   */
+  seal(): void {
+    this.#sealed = true
+  }
+
+  /**
    * Describes all regions for the workers. The first call fixes how many there are, because
-   * everybody must know all rows from the start.
+   * everybody must know all rows from the start, and has what was enlisted shared.
    * @throws {@link ProxyError} `PGR_OPTION_INVALID` when a later call gives another number.
    */
   export(workers: number): SharedMemoryDescription {
@@ -124,8 +168,13 @@ export class SharedRegistry {
       throw new ProxyError('PGR_OPTION_INVALID', text)
     }
     this.#workers = workers
-    for (const region of this.#regions.values()) addMissingRows(region, workers)
-    return { workers, regions: [...this.#regions.values()].map(describeRegion) }
+    this.seal()
+    this.#enlisted ??= this.#enlistments.shareAll((object, name) => {
+      object.share(this, name)
+    })
+    const regions = [...this.#regions.values()]
+    for (const region of regions) addMissingRows(region, workers)
+    return { workers, regions: regions.map(describeRegion), enlisted: this.#enlisted }
   }
 
   /**
@@ -228,9 +277,6 @@ function describeRegion({ id, kind, shape, sharing, memory }: KnownRegion): Regi
 function layoutOf({ shape, sharing }: Wanted): string {
   return sharing === 'common' ? describeShape(shape) : `${describeShape(shape)} ${sharing}`
 }
-
-const ADVICE =
-  'all threads must make the same objects in the same order and with the same options; give those a name that only some threads make, or that come in another order'
 
 /** More threads than this serve no machine; each costs a row of every table. */
 const MAX_WORKERS = 1_024
