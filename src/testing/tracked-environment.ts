@@ -1,4 +1,5 @@
 /** `TrackedEnvironment`: an environment that knows what was opened through it and not closed. */
+import { SharedRegistry } from '../shared-memory/internal.js'
 import { DeadlineWheel } from '../time/index.js'
 import type { Clock, Deadline, ManualClock, Timer } from '../time/index.js'
 import { formatAddress } from '../transport/index.js'
@@ -21,6 +22,8 @@ export class TrackedEnvironment implements Environment {
   readonly deadlines: TrackedDeadlines
   readonly network: TrackedNetwork
   readonly random: Random
+  /** No other world's, and garbage with this one. */
+  readonly sharedMemory: SharedRegistry = new SharedRegistry()
 
   constructor(clock: ManualClock, network: Network, random: Random) {
     this.clock = new TrackedClock(clock)

@@ -1,4 +1,5 @@
-/** `Environment`: time, network and chance, the three things that are not pure, in one place. */
+/** `Environment`: time, network, chance and shared memory, all that is not pure, in one place. */
+import type { SharedRegistry } from '../shared-memory/internal.js'
 import type { Clock, DeadlineWheel } from '../time/index.js'
 import type { HostAddress, SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
@@ -75,4 +76,6 @@ export interface Environment {
   readonly network: Network
   /** Chance. */
   readonly random: Random
+  /** What threads share goes through it. */
+  readonly sharedMemory: SharedRegistry
 }

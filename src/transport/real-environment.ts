@@ -1,4 +1,5 @@
-/** `REAL_ENVIRONMENT`: the machine's clock, network and chance. */
+/** `REAL_ENVIRONMENT`: the machine's clock, network and chance, and the thread's shared memory. */
+import { threadRegistry } from '../shared-memory/internal.js'
 import { DeadlineWheel, RealClock } from '../time/index.js'
 import type { Environment } from './environment.js'
 import { NodeNetwork } from './node/node-network.js'
@@ -11,4 +12,5 @@ export const REAL_ENVIRONMENT: Environment = Object.freeze({
   deadlines: new DeadlineWheel(clock),
   network: new NodeNetwork({ clock }),
   random: { next: () => Math.random() },
+  sharedMemory: threadRegistry(),
 })
