@@ -17,13 +17,16 @@ import type { BackendSelection, BackendSelector, SelectionKey } from './selectio
 
 /** What a balancer is made with. */
 export interface LoadBalancerOptions {
-  /** Clock, network and chance. Default: that of the backends, else the real one. */
+  /** Clock, network, chance, shared memory. Default: that of the backends, else the real one. */
   readonly env?: Environment
   /** Told of changes of health and of failed updates. Default: the server's, once it is started. */
   readonly logger?: Logger
   /** The algorithm. Default: `round_robin`. */
   readonly selection?: SelectionName | BackendSelection
-  /** What logs call it. Default: `upstreams`. */
+  /**
+   * What logs call it. With several threads also what makes it the same balancer in each of them;
+   * without a name the order of construction does. Default: `upstreams`, for logs only.
+   */
   readonly name?: string
 }
 
@@ -57,7 +60,7 @@ export class LoadBalancer {
   readonly #env: Environment
   readonly #logger: Logger | undefined
   readonly #selection: BackendSelection
-  readonly #position: Position = new Position()
+  readonly #position: Position
   #set: BackendSet
   #selector: BackendSelector
 
@@ -66,6 +69,7 @@ export class LoadBalancer {
     this.backends = backends
     this.#env = options.env ?? backends.env
     this.#logger = options.logger
+    this.#position = new Position(this.#env.sharedMemory, options.name)
     this.#selection = resolveSelection(options.selection ?? 'round_robin')
     this.#set = backends.set
     this.#selector = this.#build(backends.set)

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { selectorFor, testSelection } from '../../../test/helpers/contracts/selection.js'
+import { Position } from './position.js'
 import { RoundRobin } from './round-robin.js'
+import type { BackendSelector } from './selection.js'
 import { scaledWeights } from './weighted-schedule.js'
 
 testSelection(new RoundRobin())
@@ -54,6 +56,80 @@ describe('RoundRobin', () => {
     const picks = Array.from({ length: 4 }, () => selector.search('', 256, () => true))
     assert.deepEqual(picks, [0, 1, 0, 1])
   })
+
+  test('uses up one turn where nothing is accepted', () => {
+    const { selector } = selectorFor(new RoundRobin(), [3, 1, 1])
+    const turns = Array.from({ length: 5 }, () => selector.next(''))
+    const after = Array.from({ length: 5 }, () => {
+      assert.equal(
+        selector.search('', 256, () => false),
+        -1,
+      )
+      return selector.next('')
+    })
+    // Every other turn: a search has used up the one before.
+    assert.deepEqual(
+      after,
+      [1, 3, 0, 2, 4].map((turn) => turns[turn]),
+    )
+  })
+
+  test('keeps the shares exact while other threads take turns in between', () => {
+    fc.assert(
+      fc.property(anyWeights, anyFlags, fc.nat(40), (weights, refused, searches) => {
+        const accepted = [...weights.keys()].filter((index) => !refused[index])
+        fc.pre(accepted.length > 0)
+        const position = new Position()
+        const threads = [0, 1].map(
+          () => selectorFor(new RoundRobin(), weights, position).selector,
+        ) as [BackendSelector, BackendSelector]
+        const picks = weights.map(() => 0)
+        const search = (selector: BackendSelector, meanwhile: () => void): void => {
+          const index = selector.search('', 256, (offered) => {
+            meanwhile()
+            return !refused[offered]
+          })
+          picks[index]! += 1
+        }
+        for (let done = 0; done < searches; done++) {
+          search(threads[0], () => {
+            search(threads[1], () => undefined)
+          })
+        }
+        assert.deepEqual(picks, acceptedTurns(weights, accepted, position.take()))
+      }),
+    )
+  })
+
+  test('offers every backend, however unlucky it is with its turns', () => {
+    class Unlucky extends Position {
+      override take(): number {
+        return 0
+      }
+    }
+    const { selector } = selectorFor(new RoundRobin(), [1, 1, 1], new Unlucky())
+    const offered: number[] = []
+    const offer = (index: number): boolean => offered.push(index) === 3
+    assert.equal(selector.search('', 2, offer), -1)
+    assert.deepEqual(offered.splice(0), [0, 1])
+    assert.equal(selector.search('', 256, offer), 2)
+    assert.deepEqual(offered, [0, 1, 2])
+  })
+
+  /** How many of the first `turns` turns each of the accepted backends has; 0 for the others. */
+  function acceptedTurns(
+    weights: readonly number[],
+    accepted: readonly number[],
+    turns: number,
+  ): number[] {
+    const { selector } = selectorFor(new RoundRobin(), weights)
+    const counts = weights.map(() => 0)
+    for (let turn = 0; turn < turns; turn++) {
+      const index = selector.next('')
+      if (accepted.includes(index)) counts[index]! += 1
+    }
+    return counts
+  }
 
   const anyWeights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 10 })
   const anyFlags = fc.array(fc.boolean(), { minLength: 10, maxLength: 10 })

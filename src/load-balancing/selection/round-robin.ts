@@ -34,7 +34,7 @@ class RoundRobinSelector implements BackendSelector {
   next(): number {
     const { slots } = this.#schedules.ready
     if (slots.length === 0) return -1
-    return slots[this.#position.take() % slots.length]!
+    return slots[this.#position.take(slots.length) % slots.length]!
   }
 
   search(_key: SelectionKey, maxCandidates: number, accept: (index: number) => boolean): number {
@@ -45,29 +45,53 @@ class RoundRobinSelector implements BackendSelector {
   }
 
   /**
-   * Goes on along the turns until one is taken. The turns passed over are used up, like those of a
-   * backend that is down: so those who are accepted keep their exact shares.
+   * Takes turns until one is of a backend that is taken. The turns passed over are used up, like
+   * those of a backend that is down: so those who are accepted keep their exact shares, also when
+   * other threads take turns in between.
    */
   #walk(
-    schedule: WeightedSchedule,
+    { slots, members }: WeightedSchedule,
     maxCandidates: number,
     accept: (index: number) => boolean,
   ): number {
-    const { slots, members } = schedule
     const candidates = Math.min(maxCandidates, members.length)
     if (candidates <= 0) return -1
-    const first = this.#position.take()
+    const first = this.#position.take(slots.length)
     const preferred = slots[first % slots.length]!
     if (accept(preferred)) return preferred
     const offered = new Set([preferred])
-    for (let step = 1; offered.size < candidates; step++) {
-      const index = slots[(first + step) % slots.length]!
+    let [turn, taken] = [first, 1]
+    // Alone, a thread meets every backend within one cycle.
+    const maxTaken = slots.length + MAX_UNLUCKY_TURNS
+    for (; offered.size < candidates && taken < maxTaken; taken++) {
+      turn = this.#position.take(slots.length)
+      const index = slots[turn % slots.length]!
       if (offered.has(index)) continue
       offered.add(index)
-      if (!accept(index)) continue
-      this.#position.skip(step)
-      return index
+      if (accept(index)) return index
     }
-    return -1
+    // Who takes nothing uses up one turn, unless others took turns in between.
+    if (turn - first === taken - 1) this.#position.giveBack(taken - 1, turn)
+    return offerOthers(members, offered, candidates, accept)
   }
 }
+
+/** Offers those whose turns other threads took again and again while this one went round. */
+function offerOthers(
+  members: readonly number[],
+  offered: ReadonlySet<number>,
+  candidates: number,
+  accept: (index: number) => boolean,
+): number {
+  let left = candidates - offered.size
+  for (const index of members) {
+    if (left === 0) break
+    if (offered.has(index)) continue
+    left -= 1
+    if (accept(index)) return index
+  }
+  return -1
+}
+
+/** So many turns of the wrong backends, while other threads get the right ones, are no coincidence. */
+const MAX_UNLUCKY_TURNS = 1_000

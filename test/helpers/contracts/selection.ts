@@ -17,11 +17,11 @@ export interface SelectorUnderTest {
 export function selectorFor(
   selection: BackendSelection,
   weights: readonly number[],
+  position: Position = new Position(),
 ): SelectorUnderTest {
   const backends = weights.map((weight, index) => new Backend(`10.0.0.1:${index + 1}`, { weight }))
   const health = new HealthTable(backends.length)
   const random = new SeededRandom(1)
-  const position = new Position()
   return {
     backends,
     health,
