@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { ProxyError } from '../error/index.js'
 import { Backend } from './backend.js'
 import { BackendSet } from './backend-set.js'
+import { HealthMemory } from './health-memory.js'
 
 function setOf(...addresses: string[]): BackendSet {
   return new BackendSet(addresses.map((address) => new Backend(address)))
@@ -77,12 +78,19 @@ describe('BackendSet', () => {
     )
   })
 
-  test('inherits the state of those backends that were there before', () => {
-    const before = setOf('1.1.1.1:80', '1.1.1.2:80', '1.1.1.3:80')
-    before.health.observe(1, false, 1)
+  test('has the state of those backends that were there before, at the same places', () => {
+    const memory = new HealthMemory()
+    const backends = ['1.1.1.1:80', '1.1.1.2:80', '1.1.1.3:80'].map((each) => new Backend(each))
+    const before = new BackendSet(backends, memory)
+    before.health.observe(1, false, 2)
     before.health.setEnabled(2, false)
-    const after = setOf('1.1.1.0:80', '1.1.1.2:80', '1.1.1.3:80')
-    after.inheritHealth(before)
+    const changed = [new Backend('1.1.1.0:80'), ...backends.slice(1)]
+    const after = new BackendSet(
+      changed,
+      memory,
+      (backend) => before.placeOf(backend) ?? memory.allot(),
+    )
+    assert.equal(after.health.observe(1, false, 2), true)
     assert.deepEqual(
       [0, 1, 2].map((index) => [after.health.isHealthy(index), after.health.isEnabled(index)]),
       [

@@ -3,6 +3,8 @@ import { ProxyError } from '../error/index.js'
 import { parseSocketAddress } from '../transport/index.js'
 import { addressSortKey } from './address-order.js'
 import type { Backend } from './backend.js'
+import { HealthMemory } from './health-memory.js'
+import type { HealthPlace } from './health-memory.js'
 import { HealthTable } from './health-table.js'
 import { MAX_SLOTS, scaledWeights } from './selection/weighted-schedule.js'
 
@@ -19,13 +21,19 @@ export class BackendSet {
 
   /**
    * Of backends that are the same (address and weight) the first is taken.
+   * @param memory has their states. Default: the set's own.
+   * @param placeOf where in it that of one backend is. Default: at a new place, healthy and enabled.
    * @throws {@link ProxyError} `PGR_OPTION_INVALID` when there are too many, or when the weights,
    * divided by their greatest common divisor, add up to more than 65535.
    */
-  constructor(backends: Iterable<Backend>) {
+  constructor(
+    backends: Iterable<Backend>,
+    memory: HealthMemory = new HealthMemory(),
+    placeOf: (backend: Backend) => HealthPlace = () => memory.allot(),
+  ) {
     this.backends = Object.freeze(sorted(unique(backends)))
     checkWeights(this.backends)
-    this.health = new HealthTable(this.backends.length)
+    this.health = new HealthTable(this.backends.length, memory, this.backends.map(placeOf))
     this.#indexByKey = new Map(this.backends.map((backend, index) => [backend.key, index]))
   }
 
@@ -45,12 +53,10 @@ export class BackendSet {
     return this.backends.every((backend, index) => backend.key === other.backends[index]?.key)
   }
 
-  /** Takes over the state of every backend that `previous` has as well. */
-  inheritHealth(previous: BackendSet): void {
-    for (const [index, backend] of this.backends.entries()) {
-      const previousIndex = previous.indexOf(backend)
-      if (previousIndex >= 0) this.health.copyFrom(previous.health, previousIndex, index)
-    }
+  /** Where the state of the backend is, or that of the same one; `undefined` when there is none. */
+  placeOf(backend: Backend): HealthPlace | undefined {
+    const index = this.indexOf(backend)
+    return index < 0 ? undefined : this.health.place(index)
   }
 }
 

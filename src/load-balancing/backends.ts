@@ -5,7 +5,9 @@ import type { Logger } from '../observability/index.js'
 import { REAL_ENVIRONMENT } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
 import type { Backend } from './backend.js'
-import { BackendSet } from './backend-set.js'
+import type { BackendSet } from './backend-set.js'
+import { CurrentSet } from './current-set.js'
+import type { Enablement } from './current-set.js'
 import type { ServiceDiscovery } from './discovery/service-discovery.js'
 import type { HealthCheck } from './health-check/health-check.js'
 import { runHealthRound } from './health-round.js'
@@ -17,6 +19,8 @@ export interface BackendsOptions {
   readonly env?: Environment
   /** Told of changes of health. Default: the logger of each run. */
   readonly logger?: Logger
+  /** What makes them the same in each of several threads. Default: the order of construction. */
+  readonly name?: string | undefined
 }
 
 /** What a run may be given for itself. */
@@ -30,13 +34,17 @@ export interface RunOptions {
 /**
  * Holds the current set. Empty until the first `update`. Readers never wait and never see half an
  * update: the set is replaced as a whole.
+ *
+ * Of several threads the main one updates and checks. A worker has the main thread's backends, with
+ * their health and enablement, from its construction on; of their `ext` it has what JSON can say.
+ * Backends that are made when the threads run already are their thread's alone.
  */
 export class Backends {
-  /** Clock, network and chance of its checks and updates. */
+  /** What its checks and updates go through. */
   readonly env: Environment
   readonly #discovery: ServiceDiscovery
   readonly #logger: Logger | undefined
-  #set: BackendSet = new BackendSet([])
+  readonly #current: CurrentSet
   #check: HealthCheck | undefined
   #round: Promise<void> | undefined
   #updatesBegun = 0
@@ -46,33 +54,42 @@ export class Backends {
     this.env = options.env ?? REAL_ENVIRONMENT
     this.#discovery = discovery
     this.#logger = options.logger
+    this.#current = new CurrentSet(this.env.sharedMemory, options.name)
   }
 
   /** The set of this moment; hold it for one decision, not longer. */
   get set(): BackendSet {
-    return this.#set
+    return this.#current.value
   }
 
   /** All backends, ready or not, in address order. */
   get list(): readonly Backend[] {
-    return this.#set.backends
+    return this.set.backends
   }
 
   /** Whether the backend is healthy and enabled; false for one that is not in the set. */
   ready(backend: Backend): boolean {
-    const index = this.#set.indexOf(backend)
-    return index >= 0 && this.#set.health.isReady(index)
+    const { set } = this
+    const index = set.indexOf(backend)
+    return index >= 0 && set.health.isReady(index)
+  }
+
+  /** Whether the main thread updates and checks them, so that this one needs not and cannot. */
+  get areOfMainThread(): boolean {
+    return this.#current.follows
   }
 
   /**
-   * Allows or forbids traffic to a backend, whatever its health; connections that stand go on.
+   * Allows or forbids traffic to a backend in all threads, whatever its health; connections that
+   * stand go on.
    * Holds until the backend leaves the set or the discovery says otherwise.
    * @returns whether the backend is in the set; nothing happens when it is not.
    */
   setEnabled(backend: Backend, enabled: boolean): boolean {
-    const index = this.#set.indexOf(backend)
+    const { set } = this
+    const index = set.indexOf(backend)
     if (index < 0) return false
-    this.#set.health.setEnabled(index, enabled)
+    set.health.setEnabled(index, enabled)
     return true
   }
 
@@ -85,37 +102,32 @@ export class Backends {
    * Asks the discovery and takes over what it found. Backends that were there before keep their
    * health and enablement; new ones (a changed weight makes a new one) start healthy and enabled.
    * A set that differs in nothing but user data is no change, and the old data stays. Of updates that overlap, the one that began last wins.
+   * In a worker of several threads it asks nobody: what the main thread has is in use already.
    * @param onChange called with the new set before it replaces the old one, when the two differ.
    * If it throws, the update is refused as a whole.
    * @returns whether the set changed.
    * @throws {@link ProxyError} (rejects) what the discovery rejects with; `PGR_DISCOVERY_FAILED`
-   * when it takes more than 10 s; `PGR_OPTION_INVALID` for impossible weights. The set stays.
+   * when it takes more than 10 s; `PGR_OPTION_INVALID` for impossible weights, and for more than
+   * 8 MiB as JSON when threads share them. The set stays.
    */
   async update(onChange?: (next: BackendSet) => void, options: RunOptions = {}): Promise<boolean> {
+    if (this.#current.follows) return false
     const order = ++this.#updatesBegun
     const { env } = this
     const signal = options.signal ?? new AbortController().signal
-    const { backends, enablement } = await withDeadline(
+    const { backends, enablement = NONE } = await withDeadline(
       { env, timeoutMs: DISCOVERY_TIMEOUT_MS, signal, timeoutError: discoveryTimeout },
       (discoverySignal) => this.#discovery.discover(discoverySignal),
     )
     if (order < this.#updateApplied) return false
-    const next = new BackendSet(backends)
-    const changed = !next.equals(this.#set)
-    if (changed) {
-      next.inheritHealth(this.#set)
-      applyEnablement(next, enablement)
-      onChange?.(next)
-      this.#set = next
-    } else {
-      applyEnablement(this.#set, enablement)
-    }
+    const changed = this.#current.replace(backends, enablement, onChange)
     this.#updateApplied = order
     return changed
   }
 
   /**
-   * Checks every backend once; does nothing without a health check. A call during a round joins it.
+   * Checks every backend once; does nothing without a health check, and in a
+   * worker of several threads, where the main thread's results count. A call during a round joins it.
    * Resolves when all are checked; rejects never. Results of a check that the signal cut off are
    * not counted.
    * @param parallel check up to 64 at once, not one after the other, where one slow backend delays
@@ -123,10 +135,10 @@ export class Backends {
    */
   runHealthCheck(parallel: boolean = false, options: RunOptions = {}): Promise<void> {
     const check = this.#check
-    if (!check) return Promise.resolve()
+    if (!check || this.#current.follows) return Promise.resolve()
     this.#round ??= runHealthRound({
       check,
-      currentSet: () => this.#set,
+      currentSet: () => this.set,
       parallel,
       signal: options.signal ?? new AbortController().signal,
       env: this.env,
@@ -138,16 +150,9 @@ export class Backends {
   }
 }
 
-function applyEnablement(set: BackendSet, enablement: ReadonlyMap<string, boolean> = NONE): void {
-  for (const [key, enabled] of enablement) {
-    const index = set.indexOfKey(key)
-    if (index >= 0) set.health.setEnabled(index, enabled)
-  }
-}
-
 function discoveryTimeout(): ProxyError {
   return new ProxyError('PGR_DISCOVERY_FAILED', `no answer within ${DISCOVERY_TIMEOUT_MS} ms`)
 }
 
 const DISCOVERY_TIMEOUT_MS = 10_000
-const NONE: ReadonlyMap<string, boolean> = new Map()
+const NONE: Enablement = new Map()

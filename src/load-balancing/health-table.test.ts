@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { SharedRegistry } from '../shared-memory/internal.js'
+import { HealthMemory } from './health-memory.js'
 import { HealthTable } from './health-table.js'
 
 describe('HealthTable', () => {
@@ -66,12 +68,33 @@ describe('HealthTable', () => {
     )
   })
 
-  test('copies a state with the count of results so far', () => {
-    const before = new HealthTable(2)
-    before.observe(1, false, 3)
-    before.observe(1, false, 3)
-    const after = new HealthTable(1)
-    after.copyFrom(before, 1, 0)
-    assert.equal(after.observe(0, false, 3), true)
+  test('takes a backend for gone when its place is another one’s', () => {
+    const memory = new HealthMemory()
+    const place = memory.allot()
+    const before = new HealthTable(1, memory, [place])
+    before.observe(0, false, 2)
+    memory.release(place)
+    const after = new HealthTable(1, memory)
+    assert.equal(after.place(0).slot, place.slot)
+    before.setEnabled(0, false)
+    assert.deepEqual([before.isReady(0), before.isEnabled(0)], [false, false])
+    assert.deepEqual([after.isReady(0), after.observe(0, false, 2)], [true, false])
+  })
+
+  test('is changed by all threads, none of which undoes what another one does', () => {
+    const main = new SharedRegistry()
+    const memories = [new HealthMemory(), new HealthMemory()]
+    const place = memories[0]!.allot()
+    memories[0]!.moveTo(main, 'api')
+    memories[1]!.attachTo(SharedRegistry.import(main.export(1), { workerIndex: 1 }), 'api')
+    const [here, there] = memories.map((memory) => new HealthTable(1, memory, [place]))
+    const version = there!.version
+    here!.observe(0, false, 1)
+    assert.notEqual(there!.version, version)
+    there!.setEnabled(0, false)
+    here!.observe(0, true, 1)
+    for (const table of [here!, there!]) {
+      assert.deepEqual([table.isHealthy(0), table.isEnabled(0)], [true, false])
+    }
   })
 })

@@ -1,4 +1,6 @@
 /** Which backends are healthy and enabled: flags by index, with a version that tells of changes. */
+import { ENABLED, HEALTHY, HealthMemory, READY } from './health-memory.js'
+import type { HealthPlace } from './health-memory.js'
 
 /** What a selector may know of the state of backends. */
 export interface Readiness {
@@ -9,82 +11,96 @@ export interface Readiness {
 }
 
 /**
- * The state of every backend of one set. All of it is numbers in typed arrays that no one else
- * touches, so that several threads can share it later without a change to any caller.
+ * The state of every backend of one set. It lies in memory that outlives the set and that all
+ * threads of the process see: a change by one of them is seen by all at their next pick.
  * Writers change a flag first and the version after; readers note the version before they read
  * flags: so a change is at worst seen one read late, never missed.
  */
 export class HealthTable implements Readiness {
-  readonly #flags: Uint8Array
-  /** How many results in a row said the opposite of the flag. */
-  readonly #streaks: Uint32Array
-  #version = 0
+  readonly #memory: HealthMemory
+  readonly #slots: Int32Array
+  readonly #tags: Int32Array
 
-  /** A table of `size` backends, all healthy and enabled. */
-  constructor(size: number) {
-    this.#flags = new Uint8Array(size).fill(READY)
-    this.#streaks = new Uint32Array(size)
+  /**
+   * A table of `size` backends, all healthy and enabled.
+   * @param places where their states are. Default: in memory of its own.
+   */
+  constructor(size: number, memory: HealthMemory = new HealthMemory(), places?: HealthPlace[]) {
+    const all = places ?? Array.from({ length: size }, () => memory.allot())
+    this.#memory = memory
+    this.#slots = Int32Array.from(all, ({ slot }) => slot)
+    this.#tags = Int32Array.from(all, ({ tag }) => tag)
   }
 
   get version(): number {
-    return this.#version
+    return this.#memory.version
   }
 
   isReady(index: number): boolean {
-    return this.#flags[index] === READY
+    return this.#flags(index) === READY
   }
 
   /** Whether the checks say that the backend works. */
   isHealthy(index: number): boolean {
-    return (this.#flags[index]! & HEALTHY) !== 0
+    return (this.#flags(index) & HEALTHY) !== 0
   }
 
   /** Whether traffic is allowed to the backend. */
   isEnabled(index: number): boolean {
-    return (this.#flags[index]! & ENABLED) !== 0
+    return (this.#flags(index) & ENABLED) !== 0
   }
 
-  /** Allows or forbids traffic; the health is kept. */
+  /** Allows or forbids traffic, from any thread; the health is kept. */
   setEnabled(index: number, enabled: boolean): void {
     this.#setFlag(index, ENABLED, enabled)
   }
 
   /**
    * Takes in the result of one check. The health flips after `threshold` results in a row that
-   * say the opposite of it; a result that confirms it starts the count anew.
+   * say the opposite of it; a result that confirms it starts the count anew. For the one thread that
+   * checks.
    * @returns whether it flipped.
    */
   observe(index: number, healthy: boolean, threshold: number): boolean {
+    const { streaks } = this.#memory
+    const slot = this.#slots[index]!
     if (this.isHealthy(index) === healthy) {
-      this.#streaks[index] = 0
+      streaks[slot] = 0
       return false
     }
-    const streak = this.#streaks[index]! + 1
+    const streak = streaks[slot]! + 1
     if (streak < threshold) {
-      this.#streaks[index] = streak
+      streaks[slot] = streak
       return false
     }
-    this.#streaks[index] = 0
+    streaks[slot] = 0
     this.#setFlag(index, HEALTHY, healthy)
     return true
   }
 
-  /** Takes over the whole state of one backend from another table. */
-  copyFrom(other: HealthTable, otherIndex: number, index: number): void {
-    this.#flags[index] = other.#flags[otherIndex]!
-    this.#streaks[index] = other.#streaks[otherIndex]!
-    this.#version++
+  /** Where the state of one backend is. */
+  place(index: number): HealthPlace {
+    return { slot: this.#slots[index]!, tag: this.#tags[index]! }
   }
 
+  /** No flag for a backend that has left its place to another one, as for one beyond the table. */
+  #flags(index: number): number {
+    if (index >= this.#slots.length) return 0
+    const word = Atomics.load(this.#memory.flags, this.#slots[index]!)
+    return (word & ~READY) === this.#tags[index] ? word & READY : 0
+  }
+
+  /** Compared and exchanged, so that no change of the other flag by another thread is lost. */
   #setFlag(index: number, flag: number, on: boolean): void {
-    const before = this.#flags[index]!
-    const after = on ? before | flag : before & ~flag
-    if (after === before) return
-    this.#flags[index] = after
-    this.#version++
+    const { flags } = this.#memory
+    const slot = this.#slots[index]!
+    for (;;) {
+      const before = Atomics.load(flags, slot)
+      if ((before & ~READY) !== this.#tags[index]) return
+      const after = on ? before | flag : before & ~flag
+      if (after === before) return
+      if (Atomics.compareExchange(flags, slot, before, after) === before) break
+    }
+    this.#memory.changed()
   }
 }
-
-const HEALTHY = 1
-const ENABLED = 2
-const READY: number = HEALTHY | ENABLED

@@ -92,10 +92,8 @@ export class LoadBalancer {
     if (list.length === 0) {
       throw new ProxyError('PGR_OPTION_INVALID', 'addresses: at least one is needed')
     }
-    const balancer = new LoadBalancer(
-      new Backends(new StaticDiscovery(list, { env }), { env }),
-      options,
-    )
+    const discovery = new StaticDiscovery(list, { env })
+    const balancer = new LoadBalancer(new Backends(discovery, { env, name: options.name }), options)
     await balancer.update()
     return balancer
   }
@@ -197,9 +195,14 @@ export class LoadBalancer {
   /**
    * Updates and checks at once, calls `ready`, then does both at their frequencies. A failed update
    * is logged, and the backends stay. Resolves soon after the signal aborts, or when neither
-   * frequency is set; leaves no timer behind. Meant for the server; do not call it twice.
+   * frequency is set; leaves no timer behind. In a worker of several threads there is nothing to do:
+   * the main thread updates and checks for all. Meant for the server; do not call it twice.
    */
   async start(context: LoadBalancerContext): Promise<void> {
+    if (this.backends.areOfMainThread) {
+      context.ready()
+      return
+    }
     const { signal } = context
     const clock = this.#env.clock
     const run: Required<RunOptions> = { signal, logger: this.#logger ?? context.logger }
