@@ -112,10 +112,12 @@ export class LoadBalancer {
    */
   select(key: SelectionKey, maxIterations: number): Backend | undefined {
     if (maxIterations < 1) return undefined
-    const set = this.backends.set
-    if (set !== this.#set) this.#adopt(set)
-    const index = this.#selector.next(key)
-    return index < 0 ? undefined : set.backends[index]
+    for (;;) {
+      const set = this.#latestSet()
+      const index = this.#selector.next(key)
+      if (index >= 0) return set.backends[index]
+      if (!this.#isOutdated(set)) return undefined
+    }
   }
 
   /**
@@ -133,13 +135,15 @@ export class LoadBalancer {
     maxIterations: number,
     accept: (backend: Backend, healthy: boolean) => boolean,
   ): Backend | undefined {
-    const set = this.backends.set
-    if (set !== this.#set) this.#adopt(set)
-    const { backends, health } = set
-    const index = this.#selector.search(key, maxIterations, (candidate) =>
-      accept(backends[candidate]!, health.isReady(candidate)),
-    )
-    return index < 0 ? undefined : backends[index]
+    for (;;) {
+      const set = this.#latestSet()
+      const { backends, health } = set
+      const index = this.#selector.search(key, maxIterations, (candidate) =>
+        accept(backends[candidate]!, health.isReady(candidate)),
+      )
+      if (index >= 0) return backends[index]
+      if (!this.#isOutdated(set)) return undefined
+    }
   }
 
   /** How backends are checked from the next round on. Without a check all count as healthy. */
@@ -231,6 +235,20 @@ export class LoadBalancer {
       const text = `${this.name}: update failed, the backends stay: ${describeThrown(error)}`
       run.logger.error(text, { name: this.name, code })
     }
+  }
+
+  #latestSet(): BackendSet {
+    const { set } = this.backends
+    if (set !== this.#set) this.#adopt(set)
+    return set
+  }
+
+  /**
+   * Whether the main thread has replaced the set during a pick. Of a set that was replaced more than
+   * once no backend may be left that is ready: so who finds none must look at the latest.
+   */
+  #isOutdated(set: BackendSet): boolean {
+    return this.backends.set !== set
   }
 
   // Called from picks too, because whoever made the backends may update them past this balancer.
