@@ -1,6 +1,6 @@
 /** `pingora-ts/observability`: logging and counters. */
 export { COUNTER_NAMES, Counters, counterSlot } from './counters.js'
-export type { CounterName } from './counters.js'
+export type { CounterName, CountersOptions } from './counters.js'
 export { LineLogger } from './line-logger.js'
 export type { LineLoggerOptions } from './line-logger.js'
 export { LOG_LEVELS, parseLogLevel } from './log-level.js'

@@ -72,7 +72,7 @@ export class Server {
   /** The log of the server and its services. */
   readonly logger: Logger
   /** The counters of the server and its services. */
-  readonly counters: Counters = new Counters()
+  readonly counters: Counters = new Counters({ registry: REAL_ENVIRONMENT.sharedMemory })
   readonly #env: Environment
   readonly #daemon: Daemon | null
   readonly #services = new ServiceGraph()
