@@ -57,7 +57,8 @@ export class CurrentSet implements Shareable {
     )
     const changed = !next.equals(before)
     if (changed) this.#swap(next, enablement, onChange)
-    applyEnablement(this.#set, enablement, () => true)
+    applyEnablement(this.#set, enablement, (_key, enabled) => enabled)
+    applyEnablement(this.#set, enablement, (_key, enabled) => !enabled)
     return changed
   }
 

@@ -110,6 +110,32 @@ describe('load balancing, with real threads', { timeout: 120_000 }, () => {
     }
   })
 
+  test('always has a backend to pick when one takes the place of another', async (t) => {
+    const { run, begun, balancer, discovery, gate } = await setUp(t)
+    const [one, other, spare] = WEIGHTED as [Backend, Backend, Backend]
+    /** One of two is allowed; in every second pair of updates the set changes as well. */
+    const change = async (number: number): Promise<void> => {
+      const isFirst = number % 2 === 0
+      discovery.result = {
+        backends: number % 4 < 2 ? [one, other] : [one, other, spare],
+        enablement: new Map([
+          [one.key, isFirst],
+          [other.key, !isFirst],
+          [spare.key, false],
+        ]),
+      }
+      await balancer.update()
+    }
+    await change(0)
+    const threads = run(1, 'seek')
+    await begun(1)
+    for (let number = 1; number < 20_000; number++) await change(number)
+    Atomics.store(gate.step, 0, 1)
+    const [counts] = (await threads) as { nothing: number; found: number }[]
+    assert.equal(counts?.nothing, 0)
+    assert.ok(counts.found > 1_000)
+  })
+
   test('loses neither health nor enablement when threads change both at the same time', async (t) => {
     const { run, begun, balancer } = await setUp(t, ...WEIGHTED)
     const { health } = balancer.backends.set

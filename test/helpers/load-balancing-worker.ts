@@ -63,6 +63,14 @@ const TASKS = {
     }
     return { faults: faults.slice(0, 10), picks, sets }
   },
+  /** Picks until the main thread has gone one step on; how often there was nothing to pick, and was. */
+  seek: ({ balancer, gate }: Program): { nothing: number; found: number } => {
+    const counts = { nothing: 0, found: 0 }
+    while (Atomics.load(gate.step, 0) === 0) {
+      counts[balancer.select('', 256) === undefined ? 'nothing' : 'found'] += 1
+    }
+    return counts
+  },
   /** Allows and forbids traffic to the first backend in turn; how often it was not as it had said. */
   enable: ({ balancer }: Program, times: number): number => {
     const { backends } = balancer

@@ -36,17 +36,29 @@ export class ReadySchedules {
   }
 
   #layOut(): void {
-    // Before the flags are read: a change during the loop is then seen at the next pick.
-    this.#version = this.#readiness.version
     const ready: number[] = []
     const spare: number[] = []
-    for (let index = 0; index < this.#weights.length; index++) {
-      if (this.#readiness.isReady(index)) ready.push(index)
-      else spare.push(index)
+    // Another thread may say that one is ready, then that another is not: read between the two, the
+    // flags of both would be wrong. So they are read again if something has changed meanwhile.
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      // Before the flags are read: a change after the last try is then seen at the next pick.
+      this.#version = this.#readiness.version
+      this.#sortOut(ready, spare)
+      if (this.#readiness.version === this.#version) break
     }
     this.#ready = weightedSchedule(ready, this.#weights)
     this.#spare = weightedSchedule(spare, this.#weights)
   }
+
+  #sortOut(ready: number[], spare: number[]): void {
+    ready.length = spare.length = 0
+    for (let index = 0; index < this.#weights.length; index++) {
+      if (this.#readiness.isReady(index)) ready.push(index)
+      else spare.push(index)
+    }
+  }
 }
 
+/** Changes are seldom: so many during as many reads cannot go on. */
+const MAX_TRIES = 100
 const EMPTY: WeightedSchedule = { slots: new Uint16Array(0), members: [] }
