@@ -81,8 +81,7 @@ export class Backends {
 
   /**
    * Allows or forbids traffic to a backend in all threads, whatever its health; connections that
-   * stand go on.
-   * Holds until the backend leaves the set or the discovery says otherwise.
+   * stand go on. Holds until the backend leaves the set or the discovery says otherwise.
    * @returns whether the backend is in the set; nothing happens when it is not.
    */
   setEnabled(backend: Backend, enabled: boolean): boolean {
@@ -126,10 +125,9 @@ export class Backends {
   }
 
   /**
-   * Checks every backend once; does nothing without a health check, and in a
-   * worker of several threads, where the main thread's results count. A call during a round joins it.
-   * Resolves when all are checked; rejects never. Results of a check that the signal cut off are
-   * not counted.
+   * Checks every backend once; does nothing without a health check, and in a worker of several
+   * threads, where the main thread's results count. A call during a round joins it. Resolves when
+   * all are checked; rejects never. Results of a check that the signal cut off are not counted.
    * @param parallel check up to 64 at once, not one after the other, where one slow backend delays
    * the rest. Default: false.
    */

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import fc from 'fast-check'
+import { collectGarbage } from '../../test/helpers/collect-garbage.js'
 import { testWorld } from '../../test/helpers/test-world.js'
 import { SharedRegistry } from '../shared-memory/internal.js'
+import type { Environment } from '../transport/index.js'
 import { Backend } from './backend.js'
 import type { BackendExt } from './backend.js'
 import { Backends } from './backends.js'
@@ -190,22 +192,28 @@ describe('Backends in a worker', () => {
 describe('LoadBalancer in a worker', () => {
   test('takes its set from the main thread, and its name or order from the program', async (t) => {
     const { env } = testWorld(t)
-    const from = async (sharedMemory: SharedRegistry, order: readonly string[]) => {
-      const made = new Map<string, LoadBalancer>()
-      for (const name of order) {
-        const options = { env: { ...env, sharedMemory }, ...(name !== '' && { name }) }
-        const addresses = sharedMemory.workerIndex === 0 ? [A.address, B.address] : ['no.such:80']
-        made.set(name, await LoadBalancer.tryFromIter(addresses, options))
-      }
-      return made
-    }
-    const main = await from(env.sharedMemory, ['', 'api', 'web'])
-    const worker = await from(workerOf(env), ['web', 'api', ''])
+    const main = await make(env, ['', 'api', 'web'])
+    const worker = await make({ ...env, sharedMemory: workerOf(env) }, ['web', 'api', ''])
     for (const name of ['', 'api', 'web']) {
       const threads = [main.get(name)!, worker.get(name)!]
       const picks = [0, 1, 1, 0].map((thread) => threads[thread]!.select('', 256)?.address)
       assert.deepEqual(picks, [A.address, B.address, A.address, B.address])
     }
+  })
+
+  test('leaves nothing behind when it is dropped before there are workers', async (t) => {
+    const { env } = testWorld(t)
+    const made: WeakRef<LoadBalancer>[] = []
+    for (let number = 0; number < 100; number++) {
+      made.push(new WeakRef(await LoadBalancer.tryFromIter([A.address], { env, name: 'api' })))
+    }
+    const kept = await LoadBalancer.tryFromIter([A.address, B.address], { env, name: 'api' })
+    assert.ok(await collectGarbage(() => made.every((each) => each.deref() === undefined)))
+    assert.equal(env.sharedMemory.export(2).regions.length, 3)
+    const names = Array<string>(101).fill('api')
+    const [last] = [...(await make({ ...env, sharedMemory: workerOf(env) }, names)).values()]
+    const picks = [kept, last, last, kept].map((each) => each?.select('', 256)?.address)
+    assert.deepEqual(picks, [A.address, B.address, A.address, B.address])
   })
 
   test('is the thread’s own when it is made later, and does everything itself', async (t) => {
@@ -221,4 +229,19 @@ describe('LoadBalancer in a worker', () => {
       assert.equal(balancer.select('', 256), undefined)
     }
   })
+
+  /** Balancers of these names, `''` for none; a worker is given another address, which it must not use. */
+  async function make(
+    env: Environment,
+    names: readonly string[],
+  ): Promise<Map<string, LoadBalancer>> {
+    const made = new Map<string, LoadBalancer>()
+    const isMain = env.sharedMemory.workerIndex === 0
+    for (const name of names) {
+      const options = { env, ...(name !== '' && { name }) }
+      const addresses = isMain ? [A.address, B.address] : ['10.0.0.9:80']
+      made.set(name, await LoadBalancer.tryFromIter(addresses, options))
+    }
+    return made
+  }
 })

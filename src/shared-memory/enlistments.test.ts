@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
-import { setImmediate } from 'node:timers/promises'
 import { describe, test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collectGarbage } from '../../test/helpers/collect-garbage.js'
 import { MAX_ENLISTED } from './enlistments.js'
 import { int32 } from './shape.js'
 import { SharedRegistry } from './shared-registry.js'
@@ -84,13 +82,7 @@ describe('SharedRegistry.enlist', () => {
     const main = new SharedRegistry()
     const first = new WeakRef(new Shared(main))
     const second = new Shared(main)
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
-    for (let turn = 0; turn < 100 && first.deref() !== undefined; turn++) {
-      await setImmediate()
-      collect()
-    }
-    assert.equal(first.deref(), undefined)
+    assert.ok(await collectGarbage(() => first.deref() === undefined))
     const worker = workerOf(main)
     const [own, common] = [new Shared(worker), new Shared(worker)]
     second.value[0] = 7
