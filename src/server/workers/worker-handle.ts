@@ -65,7 +65,7 @@ export class WorkerHandle {
     })
     this.#worker = new Worker(entry.startsWith('file:') ? new URL(entry) : entry, {
       argv: process.argv.slice(2),
-      workerData: { ...workerMemory(index, threads), ...start },
+      workerData: { ...workerMemory(index, threads, context.env.sharedMemory), ...start },
       transferList: [port2],
     })
     const { clock } = context.env

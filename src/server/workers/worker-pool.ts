@@ -2,7 +2,6 @@
 import { ProxyError, describeThrown } from '../../error/index.js'
 import type { Libc } from '../../os/internal.js'
 import { Sockets, loadLibc } from '../../os/internal.js'
-import { threadRegistry } from '../../shared-memory/internal.js'
 import type {
   DescriptorNetwork,
   ListenOptions,
@@ -145,7 +144,7 @@ export class WorkerPool implements Service {
   #ended(index: number, worker: WorkerHandle, end: WorkerEnd): void {
     const libc: Libc = loadLibc() ?? fail()
     const lost = worker.descriptors.closeAll(libc, new Sockets(libc))
-    threadRegistry().clearWorker(index + 1)
+    this.#context?.env.sharedMemory.clearWorker(index + 1)
     this.#workers[index] = null
     if (this.#stopping || !end.wasReady) {
       for (const { fd } of end.unadopted) this.#descriptors.discard(fd)
