@@ -12,7 +12,6 @@ const hooks: ProxyHttp<void> = {
     const { path } = session.reqHeader
     if (path === '/exit') process.exit(3)
     if (path === '/hang') return new Promise(() => undefined)
-    if (path === '/memory') fill()
     if (path === '/throw') {
       setTimeout(() => {
         throw new Error('thrown in a timer')
@@ -21,11 +20,6 @@ const hooks: ProxyHttp<void> = {
     session.respond(200, { body: String(threadId) })
     return 'responded'
   },
-}
-
-function fill(): never {
-  const kept: unknown[] = []
-  for (;;) kept.push(new Array<number>(10_000).fill(kept.length))
 }
 
 const server = new Server(Opt.parseArgs())

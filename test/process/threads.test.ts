@@ -22,29 +22,25 @@ describe('threads', { timeout: 120_000 }, () => {
     assert.deepEqual(await Promise.all(clients.map((client) => threadOf(client))), threads)
   })
 
-  for (const path of ['/exit', '/memory']) {
-    test(`a worker that ends by ${path} loses its own connections alone, and is replaced`, async (t) => {
-      const { program, port } = await start(t, 2, {
-        variables: { NODE_OPTIONS: '--max-old-space-size=64' },
-      })
-      const clients = await connect(t, port, 8)
-      const threads = await Promise.all(clients.map((client) => threadOf(client)))
-      const before = descriptorsOf(program)
-      clients[0]!.write(get(path))
-      for (const [index, client] of clients.entries()) {
-        if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
-        else assert.equal(await threadOf(client), threads[index])
-      }
-      await program.match(/worker 1 ended, starting another .*connectionsLost=4/)
-      for (const client of clients) client.destroy()
-      await program.match(/worker 1 serves again/)
-      const next = await connect(t, port, 8)
-      const nextThreads = new Set(await Promise.all(next.map((client) => threadOf(client))))
-      assert.equal(nextThreads.size, 2)
-      assert.ok(!nextThreads.has(threads[0]!))
-      assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
-    })
-  }
+  test('a worker that ends loses its own connections alone, and is replaced', async (t) => {
+    const { program, port } = await start(t, 2)
+    const clients = await connect(t, port, 8)
+    const threads = await Promise.all(clients.map((client) => threadOf(client)))
+    const before = descriptorsOf(program)
+    clients[0]!.write(get('/exit'))
+    for (const [index, client] of clients.entries()) {
+      if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
+      else assert.equal(await threadOf(client), threads[index])
+    }
+    await program.match(/worker 1 ended, starting another .*connectionsLost=4/)
+    for (const client of clients) client.destroy()
+    await program.match(/worker 1 serves again/)
+    const next = await connect(t, port, 8)
+    const nextThreads = new Set(await Promise.all(next.map((client) => threadOf(client))))
+    assert.equal(nextThreads.size, 2)
+    assert.ok(!nextThreads.has(threads[0]!))
+    assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
+  })
 
   test('an error that nobody caught is logged by its thread, which goes on', async (t) => {
     const { program, port } = await start(t, 2)

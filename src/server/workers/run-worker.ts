@@ -20,6 +20,8 @@ export async function runWorker(
   }
   const { network } = context.env
   if (!network.descriptors) throw new ProxyError('PGR_NOT_AVAILABLE', 'threads: no descriptors')
+  // What is made from here on is made by this thread alone, and so is its own.
+  context.env.sharedMemory.seal()
   RingLoop.ofThread()?.trackIn(new DescriptorTable(descriptors))
   const adoption = new Adoption(network.descriptors, adopted)
   const stopped = new Promise<Extract<ToWorker, { kind: 'stop' }>>((resolve) => {
