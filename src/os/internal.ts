@@ -1,5 +1,5 @@
 /** What higher parts need of the operating system: libc, sockets by descriptor, io_uring. */
-export { IoUring, SLOT_NONE } from './io-uring.js'
+export { IoUring } from './io-uring.js'
 export type { Completion, RingRemains } from './io-uring.js'
 export { receiveDescriptors, sendDescriptors } from './descriptor-passing.js'
 export type { PassedDescriptors } from './descriptor-passing.js'

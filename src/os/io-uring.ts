@@ -223,7 +223,7 @@ export interface RingRemains {
 }
 
 /** The slot of completions that nobody waits for. */
-export const SLOT_NONE = 0
+const SLOT_NONE = 0
 
 /** Where things are, as indices into 32-bit words. */
 interface RingOffsets {

@@ -1,4 +1,5 @@
 /** `ForwardingLogger`: a worker's log, which the main thread writes. */
+import { LOG_LEVELS } from '../../observability/index.js'
 import type { LogFields, LogLevel, Logger } from '../../observability/index.js'
 
 /** One entry on its way. */
@@ -17,7 +18,7 @@ export class ForwardingLogger implements Logger {
   /** @param level entries below it are not handed on. */
   constructor(level: LogLevel, write: (entry: LogEntry) => void) {
     this.level = level
-    this.#rank = RANKS.indexOf(level)
+    this.#rank = LOG_LEVELS.indexOf(level)
     this.#write = write
   }
 
@@ -42,8 +43,6 @@ export class ForwardingLogger implements Logger {
   }
 
   #log(level: LogEntry['level'], message: string, fields: LogFields | undefined): void {
-    if (RANKS.indexOf(level) >= this.#rank) this.#write({ level, message, fields })
+    if (LOG_LEVELS.indexOf(level) >= this.#rank) this.#write({ level, message, fields })
   }
 }
-
-const RANKS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent']

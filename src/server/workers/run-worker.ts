@@ -2,8 +2,10 @@
 import { ProxyError, describeThrown } from '../../error/index.js'
 import { DescriptorTable, RingLoop } from '../../transport/internal.js'
 import type { Service, ServiceContext } from '../service.js'
-import { AdoptingNetwork, Adoption } from './adopting-network.js'
+import { Adoption } from './adoption.js'
 import type { WorkerStart } from './this-worker.js'
+import { ThreadNetwork } from './thread-network.js'
+import type { ListenInThread } from './thread-network.js'
 import type { FromWorker, ToWorker } from './worker-messages.js'
 
 /**
@@ -24,6 +26,8 @@ export async function runWorker(
   context.env.sharedMemory.seal()
   RingLoop.ofThread()?.trackIn(new DescriptorTable(descriptors))
   const adoption = new Adoption(network.descriptors, adopted)
+  const listen: ListenInThread = (key, address, _options, onConnection) =>
+    adoption.listen(key, address, onConnection)
   const stopped = new Promise<Extract<ToWorker, { kind: 'stop' }>>((resolve) => {
     port.on('message', (message: ToWorker) => {
       if (message.kind === 'deal') adoption.adopt(message)
@@ -34,13 +38,12 @@ export async function runWorker(
   try {
     for (const [index, service] of services.entries()) {
       if (!own.includes(service)) continue
-      const adopting = new AdoptingNetwork(network, adoption, index, service.name)
-      await service.start({ ...context, env: { ...context.env, network: adopting } })
+      const listening = new ThreadNetwork(network, index, service.name, listen)
+      await service.start({ ...context, env: { ...context.env, network: listening } })
     }
     say({ kind: 'ready', keys: adoption.keys })
     const { options } = await stopped
     await Promise.allSettled(own.map((service) => service.stop(options)))
-    say({ kind: 'stopped' })
   } catch (thrown) {
     say({ kind: 'failed', reason: describeThrown(thrown) })
   } finally {

@@ -2,7 +2,7 @@
 import { ServiceGraph } from '../service-graph.js'
 import type { ServiceHandle, ServiceNode } from '../service-graph.js'
 import type { Service, ServiceContext } from '../service.js'
-import { DealingNetwork } from './dealing-network.js'
+import { ThreadNetwork } from './thread-network.js'
 import { WorkerPool } from './worker-pool.js'
 import type { WorkerPoolOptions } from './worker-pool.js'
 
@@ -57,7 +57,10 @@ class ListenersOnly implements Service {
   }
 
   start(context: ServiceContext): Promise<void> {
-    const network = new DealingNetwork(context.env.network, this.#pool, this.#index, this.name)
+    const { network: all } = context.env
+    const network = new ThreadNetwork(all, this.#index, this.name, (key, address, options) =>
+      this.#pool.listen(key, address, options),
+    )
     return this.#service.start({ ...context, env: { ...context.env, network } })
   }
 

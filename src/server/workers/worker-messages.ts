@@ -23,8 +23,6 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly reason: string }
   /** A line for the log. */
   | { readonly kind: 'log'; readonly entry: LogEntry }
-  /** Its services have stopped, and it ends. */
-  | { readonly kind: 'stopped' }
 
 /** The name of one listener in all threads: they add the same services with the same listeners. */
 export function listenerKey(service: number, name: string, listener: number): string {

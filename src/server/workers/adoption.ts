@@ -1,0 +1,48 @@
+/** `Adoption`: a worker's listeners, whose connections the main thread has accepted. */
+import type {
+  Connection,
+  DescriptorNetwork,
+  Listener,
+  SocketAddress,
+} from '../../transport/index.js'
+import type { ToWorker } from './worker-messages.js'
+
+type Deal = Extract<ToWorker, { kind: 'deal' }>
+
+/** One per thread: takes connections over, each for the listener that it was accepted on. */
+export class Adoption {
+  readonly #descriptors: DescriptorNetwork
+  readonly #adopted: Int32Array
+  readonly #listeners = new Map<string, (connection: Connection) => void>()
+
+  /** @param adopted counts what was taken over, in memory that the main thread reads. */
+  constructor(descriptors: DescriptorNetwork, adopted: SharedArrayBuffer) {
+    this.#descriptors = descriptors
+    this.#adopted = new Int32Array(adopted)
+  }
+
+  /** The listeners that there are. */
+  get keys(): readonly string[] {
+    return [...this.#listeners.keys()]
+  }
+
+  /** Has connections of the listener `key` given to `onConnection`. */
+  listen(
+    key: string,
+    address: SocketAddress,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener> {
+    this.#listeners.set(key, onConnection)
+    // What was dealt before a stop still comes, and is served; closing is the main thread's.
+    return Promise.resolve({ address, close: () => Promise.resolve() })
+  }
+
+  /** Takes one connection over; it stays the main thread's until this has counted it. */
+  adopt({ key, bound, fd }: Deal): void {
+    const onConnection = this.#listeners.get(key)
+    const connection = onConnection && this.#descriptors.adopt(fd, bound)
+    Atomics.add(this.#adopted, 0, 1)
+    if (connection === undefined) this.#descriptors.discard(fd)
+    else onConnection?.(connection)
+  }
+}
