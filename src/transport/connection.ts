@@ -1,4 +1,5 @@
 /** `Connection`: the narrow waist. Everything above the transport talks to this byte stream. */
+import type { Duplex } from 'node:stream'
 import type { ConnectionDigest } from './digest.js'
 
 /**
@@ -62,4 +63,11 @@ export interface Connection {
   destroy(): void
   /** Closes with a reset (RST), so that the peer cannot take it for an orderly end. */
   reset(): void
+  /**
+   * Hands the byte stream over, once and for good, as a stream of Node: for protocols that Node
+   * itself speaks, such as HTTP/2. Where there is a socket it is one. It may be paused. The connection is used up: of
+   * its handler, which must be set before, only `onClose` is called, when the stream is gone.
+   * @param prefix bytes that were read before, to be delivered first; copied. Default: none.
+   */
+  takeDuplex(prefix?: Uint8Array): Duplex
 }

@@ -1,4 +1,6 @@
 /** A connection without a socket, whose other end is the test. */
+import type { Duplex } from 'node:stream'
+import { ConnectionDuplex } from '../../src/transport/connection-duplex.js'
 import type { Connection, ConnectionDigest, ConnectionHandler } from '../../src/transport/index.js'
 
 /** Keeps what is written; bytes are pending while the test says so. */
@@ -71,6 +73,10 @@ export class RecordingConnection implements Connection {
   reset(): void {
     this.destroyed = true
     this.wasReset = true
+  }
+
+  takeDuplex(prefix?: Uint8Array): Duplex {
+    return new ConnectionDuplex(this, prefix)
   }
 
   /** What the peer sends arrives. */

@@ -1,7 +1,9 @@
 /** `MemoryConnection`: one end of a connection of the memory network. */
 import { constants } from 'node:os'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../../time/index.js'
 import type { Connection, ConnectionHandler } from '../connection.js'
+import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from '../node/no-handler.js'
 import { UV_ECONNRESET, statusError } from '../node/tcp-binding.js'
@@ -141,6 +143,10 @@ export class MemoryConnection implements Connection {
     if (!this.#in.resetArrived) this.#out.reset()
     this.#in.closeReader()
     this.#close()
+  }
+
+  takeDuplex(prefix?: Uint8Array): Duplex {
+    return new ConnectionDuplex(this, prefix)
   }
 
   /**

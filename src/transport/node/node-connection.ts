@@ -1,9 +1,11 @@
 /** `NodeConnection`: a connection over a socket of `node:net` or `node:tls`, by their public API. */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionHandler } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from './no-handler.js'
 import type { ReadBuffer } from './read-buffer.js'
+import { startReading } from './start-reading.js'
 
 /** What a connection needs besides its socket. */
 export interface NodeConnectionParts {
@@ -38,6 +40,7 @@ export class NodeConnection implements Connection {
   #drainWanted = false
   #endHeld = false
   #closeHeld = false
+  #taken = false
   #error: Error | null = null
 
   constructor(socket: Socket, parts: NodeConnectionParts) {
@@ -146,6 +149,7 @@ export class NodeConnection implements Connection {
 
   /** Takes bytes from the socket; only for the one who made it with `onread`. */
   receive(buffer: Buffer, length: number): void {
+    if (this.#taken) this.#socket.push(Buffer.from(buffer.subarray(0, length)))
     if (this.destroyed) return
     this.bytesRead += length
     try {
@@ -165,6 +169,22 @@ export class NodeConnection implements Connection {
     this.#socket.off('end', this.#listeners.end)
     this.#socket.off('close', this.#listeners.close)
     return this.#socket
+  }
+
+  takeDuplex(prefix?: Uint8Array): Duplex {
+    const socket = this.#socket
+    socket.off('end', this.#listeners.end)
+    socket.off('data', this.#listeners.data)
+    if (this.destroyed) return socket
+    this.uncork()
+    this.destroyed = true
+    this.#taken = true
+    socket.pause()
+    socket.allowHalfOpen = false
+    startReading(socket, prefix)
+    // A peer that has ended by now tells no one a second time.
+    if (this.#endHeld) socket.end()
+    return socket
   }
 
   #allSent(): boolean {

@@ -1,8 +1,12 @@
 /** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { TurnEnd } from '../../time/internal.js'
 import type { Connection, ConnectionHandler } from '../connection.js'
+import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from './no-handler.js'
+import { startReading } from './start-reading.js'
 import { UV_ECONNRESET, UV_EOF, statusError } from './tcp-binding.js'
 import type { TcpBinding, TcpHandle, WriteRequest } from './tcp-binding.js'
 
@@ -175,6 +179,25 @@ export class TcpHandleConnection implements Connection {
     if (isEnding || this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
   }
 
+  takeDuplex(prefix?: Uint8Array): Duplex {
+    if (this.#corkedChunks !== null) this.uncork()
+    this.sendText()
+    // What waits is told to this connection, and so is an end that was seen.
+    if (this.destroyed || this.#ended || this.#peerEnded || this.#waitingWrites > 0)
+      return new ConnectionDuplex(this, prefix)
+    this.pause()
+    this.destroyed = true
+    const socket = socketOn(this.#handle)
+    socket.on('error', (error) => {
+      this.#error = error
+    })
+    socket.on('close', () => {
+      this.#onClosed()
+    })
+    startReading(socket, prefix)
+    return socket
+  }
+
   #writeText(text: string): boolean {
     if (this.#text === '') TURN_END.add(this)
     this.#text += text
@@ -311,6 +334,18 @@ export class TcpHandleConnection implements Connection {
     this.destroy()
     this.#onUncaught(thrown)
   }
+}
+
+/** A socket that does not read yet. Reads of its own go into memory of ours, for the handle has had some. */
+function socketOn(handle: TcpHandle): Socket {
+  const onread = {
+    buffer: () => Buffer.allocUnsafeSlow(LARGE_READ_BYTES),
+    callback: (length: number, buffer: Uint8Array): boolean =>
+      socket.push(Buffer.from(buffer.subarray(0, length))),
+  }
+  const options: object = { handle, onread, manualStart: true, readable: true, writable: true }
+  const socket = new Socket(options)
+  return socket
 }
 
 /** The connections of this thread that hold text. */

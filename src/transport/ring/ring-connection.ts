@@ -1,10 +1,14 @@
 /** `RingConnection`: a connection whose reads and writes share system calls with those of all others. */
+import { Socket } from 'node:net'
 import { constants } from 'node:os'
+import type { Duplex } from 'node:stream'
 import { IoUring, Memory } from '../../os/internal.js'
 import type { IoVector } from '../../os/internal.js'
 import type { Connection, ConnectionHandler } from '../connection.js'
+import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from '../node/no-handler.js'
+import { startReading } from '../node/start-reading.js'
 import { statusError } from '../node/tcp-binding.js'
 import type { RingLoop, RingUser } from './ring-loop.js'
 import { RingWriter } from './ring-writer.js'
@@ -134,6 +138,32 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     this.destroy()
   }
 
+  takeDuplex(prefix?: Uint8Array): Duplex {
+    this.uncork()
+    if (!this.#canLeave) return new ConnectionDuplex(this, prefix)
+    this.destroyed = true
+    this.#reading = false
+    this.#writer.close()
+    const held = Buffer.from(this.#memory?.bytes.subarray(0, this.#heldBytes) ?? [])
+    const options = { fd: this.#fd, readable: true, writable: true, manualStart: true }
+    const socket = new Socket(options)
+    socket.on('error', (error) => {
+      this.#error = error
+    })
+    socket.on('close', () => {
+      this.#onClosed()
+    })
+    this.#leave()
+    startReading(socket, Buffer.concat([prefix ?? NOTHING, held]))
+    return socket
+  }
+
+  /** Whether the ring has nothing to do with the descriptor: then it can go elsewhere. */
+  get #canLeave(): boolean {
+    if (this.destroyed || this.#ended || this.#peerEnded) return false
+    return !this.#receiving && !this.#writer.isSending && !this.#writer.isPending
+  }
+
   // RingUser
 
   completed(kind: number, result: number, flags: number): void {
@@ -141,7 +171,10 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     else if (kind === READABLE) this.#readable()
     else if (kind === SENT) this.#writer.sent(result)
     else this.#fdClosed = true
-    if (this.#fdClosed && !this.#receiving && !this.#writer.isSending) this.#onClosed()
+    if (this.#fdClosed && !this.#receiving && !this.#writer.isSending) {
+      this.#leave()
+      this.#onClosed()
+    }
   }
 
   // RingWriterOwner
@@ -212,7 +245,8 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     }
     this.#delivering = false
     this.#memory = this.#nextMemory(memory, length)
-    this.#receive(waits)
+    if (this.#closed) this.#freeMemory()
+    else this.#receive(waits)
   }
 
   /** A filled buffer says that more is coming: the next read gets a large one, until reads are small again. */
@@ -265,12 +299,19 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     this.destroy()
   }
 
-  #onClosed(): void {
-    const { readMemory } = this.#loop
+  #leave(): void {
     this.#closed = true
     this.#loop.leave(this.#slot)
+    if (!this.#delivering) this.#freeMemory()
+  }
+
+  #freeMemory(): void {
+    const { readMemory } = this.#loop
     if (this.#memory?.bytes.length === readMemory.pieceBytes) readMemory.give(this.#memory)
     this.#memory = null
+  }
+
+  #onClosed(): void {
     // Whoever sets itself as handler later is told when it reads.
     if (this.handler !== NO_HANDLER) this.#tellClose()
   }
@@ -298,5 +339,6 @@ const SENT = 1
 const CLOSED = 2
 const READABLE = 3
 const EAGAIN = -constants.errno.EAGAIN
+const NOTHING = Buffer.alloc(0)
 /** What is worth one system call while a body streams. */
 const LARGE_READ_BYTES = 64 * 1024

@@ -1,5 +1,8 @@
 /** What every `Connection` must do, as tests to run for each implementation. */
 import assert from 'node:assert/strict'
+import { connect, performServerHandshake } from 'node:http2'
+import type { ServerHttp2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { Connection } from '../../../src/transport/index.js'
@@ -28,6 +31,7 @@ export function testConnection(name: string, makePair: MakePair): void {
     testWriting(makePair)
     testClosing(makePair)
     testThrowing(makePair)
+    testTaking(makePair)
   })
 }
 
@@ -459,4 +463,152 @@ function testThrowing(makePair: MakePair): void {
       await peer.until(() => peer.ended || peer.closes > 0)
     })
   }
+}
+
+function testTaking(makePair: MakePair): void {
+  for (const side of ['dialled', 'accepted'] as const) {
+    test(`the ${side} side can be taken as a stream, what was read before first`, async (t) => {
+      const pair = await makePair(t)
+      const [taken, other] =
+        side === 'dialled' ? [pair.dialled, pair.accepted] : [pair.accepted, pair.dialled]
+      const [owner, peer] = [new Recorder(taken), new Recorder(other)]
+      other.write('hello')
+      const stream = await new Promise<Duplex>((resolve) => {
+        owner.onChunk = (buffer, length) => {
+          resolve(taken.takeDuplex(buffer.subarray(1, length)))
+          // Borrowed memory is used again.
+          buffer.fill('#')
+        }
+      })
+      other.write(' world')
+      assert.equal(await textOf(stream, 'ello world'), 'ello world')
+      stream.write('a')
+      stream.write('nswer')
+      stream.end()
+      await peer.until(() => peer.ended)
+      assert.equal(peer.text, 'answer')
+      other.end()
+      await Promise.all([owner.closed(), peer.closed()])
+      assert.deepEqual([owner.bytes, owner.ended, owner.closes, owner.error], [5, false, 1, null])
+    })
+
+    test(`the ${side} side can be taken before it was read`, async (t) => {
+      const pair = await makePair(t)
+      const [taken, other] =
+        side === 'dialled' ? [pair.dialled, pair.accepted] : [pair.accepted, pair.dialled]
+      const [owner, peer] = [new Recorder(taken, { resume: false }), new Recorder(other)]
+      other.write('early')
+      taken.write('from before, ')
+      const stream = taken.takeDuplex()
+      stream.write('from after')
+      assert.equal(await textOf(stream, 'early'), 'early')
+      await peer.until(() => peer.text === 'from before, from after')
+      stream.destroy()
+      await owner.closed()
+      assert.equal(owner.closes, 1)
+      await peer.until(() => peer.ended || peer.closes > 0)
+    })
+  }
+
+  test('can be taken while it waits for bytes, or when some came after a pause', async (t) => {
+    for (const paused of [false, true]) {
+      const { dialled, accepted, settle } = await makePair(t)
+      const owner = new Recorder(accepted)
+      new Recorder(dialled)
+      await settle()
+      if (paused) accepted.pause()
+      if (paused) dialled.write('while paused, ')
+      await settle()
+      const stream = accepted.takeDuplex(Buffer.from('first, '))
+      dialled.write('last')
+      const expected = paused ? 'first, while paused, last' : 'first, last'
+      assert.equal(await textOf(stream, expected), expected)
+      stream.destroy()
+      await owner.closed()
+    }
+  })
+
+  test('a stream that was taken carries much, and holds back what nobody reads', async (t) => {
+    const { dialled, accepted } = await makePair(t)
+    const owner = new Recorder(dialled, { resume: false })
+    const stream = dialled.takeDuplex()
+    const writer = new Recorder(accepted, { resume: false })
+    const total = 4 * MIB
+    while (accepted.bytesWritten < total) {
+      if (!accepted.write(Buffer.alloc(65_536))) {
+        stream.resume()
+        await writer.until(() => accepted.pendingBytes === 0)
+      }
+    }
+    accepted.end()
+    stream.resume()
+    await new Promise((resolve) => stream.once('end', resolve))
+    await owner.closed()
+    assert.equal(owner.closes, 1)
+  })
+
+  test('a reset closes a stream that was taken, with the error', async (t) => {
+    const { dialled, accepted, settle } = await makePair(t)
+    const owner = new Recorder(dialled, { resume: false })
+    const stream = dialled.takeDuplex()
+    stream.resume()
+    await settle()
+    accepted.reset()
+    await owner.closed()
+    assert.equal(owner.closes, 1)
+    assert.equal(owner.errorCode, 'ECONNRESET')
+    assert.equal(stream.destroyed, true)
+  })
+
+  test('a connection that is gone gives a stream that is gone', async (t) => {
+    const { dialled } = await makePair(t)
+    const owner = new Recorder(dialled)
+    dialled.destroy()
+    assert.equal(dialled.takeDuplex().destroyed, true)
+    await owner.closed()
+    assert.equal(owner.closes, 1)
+  })
+
+  test('both ends can speak HTTP/2 on the streams that were taken', async (t) => {
+    const { dialled, accepted } = await makePair(t)
+    const owners = [
+      new Recorder(dialled, { resume: false }),
+      new Recorder(accepted, { resume: false }),
+    ]
+    const server = performServerHandshake(accepted.takeDuplex())
+    server.on('error', () => undefined)
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 })
+      stream.pipe(stream)
+    })
+    const stream = dialled.takeDuplex()
+    const client = connect('http://example.com', { createConnection: () => stream })
+    client.on('error', () => undefined)
+    const request = client.request({ ':method': 'POST' })
+    const body = 'x'.repeat(200_000)
+    request.end(body)
+    assert.equal(await textOf(request, body), body)
+    client.close()
+    await Promise.all(owners.map((owner) => owner.closed()))
+    assert.deepEqual(
+      owners.map(({ closes, bytes }) => [closes, bytes]),
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    )
+  })
+}
+
+/** Reads until as much as `expected` has come. */
+async function textOf(stream: Duplex, expected: string): Promise<string> {
+  let text = ''
+  await new Promise<void>((resolve) => {
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      if (text.length >= expected.length) resolve()
+    })
+    stream.resume()
+  })
+  return text
 }
