@@ -2,15 +2,8 @@
 import { ProxyError } from '../error/index.js'
 import type { RequestHeader } from '../http/index.js'
 import type { Counters, Logger } from '../observability/index.js'
-import { H1UpstreamSession } from '../session/index.js'
-import type { UpstreamSession } from '../session/index.js'
-import type {
-  Connection,
-  ConnectionDigest,
-  Connector,
-  Environment,
-  HttpPeer,
-} from '../transport/index.js'
+import type { HttpConnector, UpstreamSession } from '../session/index.js'
+import type { ConnectionDigest, Environment, HttpPeer } from '../transport/index.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { hookError } from './relay.js'
@@ -22,7 +15,7 @@ import type { Attempt } from './session.js'
 /** What all requests of a service share. */
 export interface PipelineContext {
   readonly env: Environment
-  readonly connector: Connector
+  readonly connector: HttpConnector
   readonly logger: Logger
   readonly counters: Counters
   /** Attempts per request in all (Pingora's `max_retries`). */
@@ -56,13 +49,13 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
   /** Makes one attempt; the owner is told once how it ended. */
   start(relay: Relay<Ctx>, attempt: Attempt): void {
     // A pooled connection costs no wait; it was watched while idle, so it stands.
-    const connection = this.#context.connector.takeIdle(attempt.peer)
-    if (connection === undefined) {
+    const upstream = this.#context.connector.reuse(attempt.peer, relay)
+    if (upstream === undefined) {
       void this.#connect(relay, attempt)
       return
     }
     attempt.reused = true
-    this.#exchange(relay, attempt, connection)
+    this.#exchange(relay, attempt, upstream)
   }
 
   async #connect(relay: Relay<Ctx>, attempt: Attempt): Promise<void> {
@@ -71,16 +64,16 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
     relay.onClientGone = () => {
       gone.abort()
     }
-    let connection: Connection
+    let upstream: UpstreamSession
     try {
-      connection = await this.#context.connector.connect(peer, gone.signal)
+      upstream = await this.#context.connector.open(peer, relay, gone.signal)
     } catch (thrown) {
       relay.onClientGone = null
       await this.#failToConnect(relay, peer, hookError(thrown))
       return
     }
     relay.onClientGone = null
-    this.#exchange(relay, attempt, connection)
+    this.#exchange(relay, attempt, upstream)
   }
 
   async #failToConnect(relay: Relay<Ctx>, peer: HttpPeer, error: ProxyError): Promise<void> {
@@ -101,14 +94,13 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
     this.#owner.attemptEnded(relay, decided)
   }
 
-  /** Sends the request on `connection` and relays the response. */
-  #exchange(relay: Relay<Ctx>, attempt: Attempt, connection: Connection): void {
-    relay.session.upstreamDigest = connection.digest
-    const { deadlines } = this.#context.env
-    const upstream = H1UpstreamSession.open(connection, relay, attempt.peer, deadlines)
+  /** Sends the request on `upstream` and relays the response. */
+  #exchange(relay: Relay<Ctx>, attempt: Attempt, upstream: UpstreamSession): void {
+    const { digest } = upstream
+    relay.session.upstreamDigest = digest
     let request: RequestHeader | Promise<RequestHeader>
     try {
-      request = this.#prepare(relay, attempt, connection.digest)
+      request = this.#prepare(relay, attempt, digest)
     } catch (thrown) {
       this.exchangeEnded(relay, upstream, hookError(thrown))
       return
@@ -153,9 +145,7 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
   exchangeEnded(relay: Relay<Ctx>, upstream: UpstreamSession, failure: ProxyError | null): void {
     const { peer, reused } = relay.session.attempts.at(-1)!
     if (failure === null) {
-      // Only a connection on which nothing is left over may serve anybody else.
-      if (upstream.reusable) this.#context.connector.release(peer, upstream.connection)
-      else upstream.abort()
+      this.#context.connector.release(peer, upstream)
       this.#owner.attemptEnded(relay, null)
       return
     }

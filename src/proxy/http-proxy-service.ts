@@ -4,7 +4,7 @@ import { HttpDate } from '../http/index.js'
 import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
 import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '../server/index.js'
-import { DOWNSTREAM_TIMEOUTS, H1ServerConnection } from '../session/index.js'
+import { DOWNSTREAM_TIMEOUTS, H1ServerConnection, HttpConnector } from '../session/index.js'
 import type { DownstreamTimeouts, H1ServerOptions } from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
 import type { Connection, HostAddress } from '../transport/index.js'
@@ -65,7 +65,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   readonly #listeners: { readonly address: HostAddress; readonly settings: ListenerSettings }[] = []
   readonly #acceptors: Acceptor[] = []
   readonly #connections = new Set<H1ServerConnection>()
-  #connector: Connector | null = null
+  #connector: HttpConnector | null = null
   #stopping = false
   #keepsIdle = false
   #onEmpty: (() => void) | null = null
@@ -174,7 +174,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H1ServerOptions {
     const { limits, timeouts, abortOnClose = true, maxRetryBytes = 65_536 } = this.#options
     const conf = this.#configuration
-    this.#connector = new Connector({
+    const connector = new Connector({
       env,
       logger,
       counters,
@@ -183,6 +183,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       clientBindToIpv6: conf.clientBindToIpv6,
       ...(conf.ca !== undefined && { ca: conf.ca }),
     })
+    this.#connector = new HttpConnector({ env, connector })
     const pipeline = new Pipeline(this.#hooks, {
       env,
       connector: this.#connector,

@@ -10,7 +10,7 @@ import {
 } from '../protocols/index.js'
 import type { BodyLength, ResponseHead } from '../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../time/index.js'
-import type { Connection, ConnectionHandler } from '../transport/index.js'
+import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
 import { MessageWriter } from './message-writer.js'
 import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
 
@@ -30,6 +30,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   responseStarted = false
   bodyBytesRead = 0
   failure: ProxyError | null = null
+  /** The connection that carries the exchange, and those before and after it. */
   readonly connection: Connection
   #handler: UpstreamHandler
   #readTimeoutMs = 0
@@ -98,6 +99,10 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.connection.handler = this
     // A connection that ended between its opening and now has nobody left to tell.
     if (this.connection.destroyed) this.#fail(this.#closedError(null))
+  }
+
+  get digest(): ConnectionDigest {
+    return this.connection.digest
   }
 
   get requestStarted(): boolean {

@@ -2,7 +2,7 @@
 import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import type { BodyLength } from '../protocols/index.js'
-import type { Connection } from '../transport/index.js'
+import type { ConnectionDigest } from '../transport/index.js'
 
 /** What an upstream session tells the one that sent the request. Calls are synchronous. */
 export interface UpstreamHandler {
@@ -24,15 +24,15 @@ export interface UpstreamHandler {
 
 /** One request to an upstream and its response. */
 export interface UpstreamSession {
-  /** The connection that carries the exchange. */
-  readonly connection: Connection
+  /** Facts about the connection that carries the exchange. */
+  readonly digest: ConnectionDigest
   /** Whether bytes of the request have been handed to the kernel. */
   readonly requestStarted: boolean
   /** Whether the final head has come. */
   readonly responseStarted: boolean
   /** Why the exchange has failed already; a session that starts with one never calls its handler. */
   readonly failure: ProxyError | null
-  /** Whether the connection may serve another request: this exchange is complete and clean. */
+  /** Whether the exchange is complete and clean, so that nothing of it can reach another one. */
   readonly reusable: boolean
   /** Body bytes of the response received so far. */
   readonly bodyBytesRead: number
@@ -51,6 +51,6 @@ export interface UpstreamSession {
   resume(): void
   /** During `onResponseData` only: the bytes of the call stay valid afterwards. */
   retain(): void
-  /** Gives the exchange up and closes the connection. */
+  /** Gives the exchange up, so that the upstream sees it; a connection that it alone uses closes. */
   abort(): void
 }
