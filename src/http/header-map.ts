@@ -100,6 +100,12 @@ export class HeaderMap {
     for (let i = 0; i < fields.length; i += 3) yield [fields[i]!, fields[i + 2]!]
   }
 
+  /** Calls `visit` for each field, in order, with its name in lower case. */
+  forEach(visit: (key: string, value: string) => void): void {
+    const fields = this.#fields()
+    for (let i = 0; i < fields.length; i += 3) visit(fields[i + 1]!, fields[i + 2]!)
+  }
+
   [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries()
   }

@@ -22,12 +22,13 @@ export function parseTrailers(
   const facts = new HeadFacts(buffer, text, start, codes)
   if (!parseFields(facts, start, MAX_TRAILERS)) throw new ProxyError(invalidCode)
   const headers = facts.makeHeaders()
-  for (const name of FORBIDDEN) headers.remove(name)
+  for (const name of FORBIDDEN_IN_TRAILERS) headers.remove(name)
   return headers.size === 0 ? null : headers
 }
 
 const MAX_TRAILERS = 128
-const FORBIDDEN: readonly string[] = [
+/** Fields that say something that was acted on before they come (RFC 9110 §6.5.1), in lower case. */
+export const FORBIDDEN_IN_TRAILERS: readonly string[] = [
   'content-length',
   'host',
   'expect',
