@@ -15,6 +15,11 @@ export class RequestHeader implements MessageHeader {
   /** The version that the client spoke. */
   version: HttpVersion
   readonly headers: HeaderMap
+  /**
+   * What the client wants the connection to become (RFC 9110 §7.8), such as `websocket`, as it wrote
+   * it; `null` for an ordinary request. Set to `null`, the upstream is not asked for it.
+   */
+  upgrade: string | null = null
 
   constructor(
     method: string,
@@ -58,7 +63,9 @@ export class RequestHeader implements MessageHeader {
 
   /** A copy that can be changed alone. */
   clone(): RequestHeader {
-    return new RequestHeader(this.method, this.target, this.version, this.headers.clone())
+    const copy = new RequestHeader(this.method, this.target, this.version, this.headers.clone())
+    copy.upgrade = this.upgrade
+    return copy
   }
 
   /**

@@ -14,6 +14,8 @@ export class ResponseHeader implements MessageHeader {
   /** The version that the upstream spoke. */
   version: HttpVersion
   readonly headers: HeaderMap
+  /** What a 101 turns the connection into, or a 426 asks for (RFC 9110 §7.8); else `null`. */
+  upgrade: string | null = null
 
   constructor(
     status: number,
@@ -56,12 +58,14 @@ export class ResponseHeader implements MessageHeader {
 
   /** A copy that can be changed alone. */
   clone(): ResponseHeader {
-    return new ResponseHeader(this.status, this.reason, this.version, this.headers.clone())
+    const copy = new ResponseHeader(this.status, this.reason, this.version, this.headers.clone())
+    copy.upgrade = this.upgrade
+    return copy
   }
 
   /**
    * Checks what hooks may have set, so that no hook can write a second status line.
-   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when status or reason cannot stand on the wire.
+   * @throws {@link ProxyError} `PGR_OPTION_INVALID` when status, reason or upgrade cannot stand on the wire.
    */
   assertWritable(): void {
     if (!Number.isInteger(this.status) || this.status < 100 || this.status > 999) {
@@ -69,6 +73,9 @@ export class ResponseHeader implements MessageHeader {
     }
     if (this.reason !== 'OK' && !isFieldValue(this.reason)) {
       throw new ProxyError('PGR_OPTION_INVALID', 'the reason phrase holds a control')
+    }
+    if (this.upgrade !== null && !isFieldValue(this.upgrade)) {
+      throw new ProxyError('PGR_OPTION_INVALID', 'upgrade: a value that cannot stand in a header')
     }
   }
 }

@@ -5,12 +5,14 @@ import { HeaderMap } from '../../http/index.js'
 import type { KnownFields } from '../../http/index.js'
 import { bytesAt } from './byte-classes.js'
 
-/** A body length: bytes, or one of {@link CHUNKED} and {@link UNTIL_CLOSE}. */
+/** A body length: bytes, or one of {@link CHUNKED}, {@link UNTIL_CLOSE} and {@link TUNNEL}. */
 export type BodyLength = number
 /** The body comes in chunks (RFC 9112 §7.1). */
 export const CHUNKED: BodyLength = -1
 /** The body ends with the connection (responses only, RFC 9112 §6.3 rule 8). */
 export const UNTIL_CLOSE: BodyLength = -2
+/** No body follows the head: from here on the connection is a tunnel, both ways (RFC 9110 §7.8, §9.3.6). */
+export const TUNNEL: BodyLength = -3
 
 /** The codes of what can be wrong with fields, by the section that they stand in. */
 export interface FieldCodes {
@@ -47,6 +49,10 @@ export class HeadFacts implements KnownFields {
   expectContinue = false
   /** `TE: trailers`. */
   acceptsTrailers = false
+  /** `Connection: upgrade`. */
+  connectionUpgrade = false
+  /** The values of Upgrade, as one list. */
+  upgrade: string | null = null
   /** Host fields seen. */
   hosts = 0
   /** Where the value of the last of them stands in `buffer`. */
@@ -102,6 +108,9 @@ export class HeadFacts implements KnownFields {
       case 'te':
         this.acceptsTrailers ||= TRAILERS.test(this.slice(start, end))
         return false
+      case 'upgrade':
+        this.upgrade = withValue(this.upgrade, this.slice(start, end))
+        return false
       default:
         return false
     }
@@ -147,6 +156,7 @@ export class HeadFacts implements KnownFields {
       const option = part.trim().toLowerCase()
       if (option === 'close') this.close = true
       else if (option === 'keep-alive') this.keepAlive = true
+      else if (option === 'upgrade') this.connectionUpgrade = true
       else if (option !== '') (this.#named ??= []).push(option)
     }
   }
@@ -158,7 +168,7 @@ export class HeadFacts implements KnownFields {
 
 /** As many as there may be fields; each one named costs a search of them all. */
 const MAX_CONNECTION_OPTIONS = 128
-/** Fields that end here (RFC 9110 §7.6.1, §11.7); an upgrade is never asked for on a client's behalf. */
+/** Fields that end here (RFC 9110 §7.6.1, §11.7); what goes on of an upgrade is written anew. */
 const HOP_BY_HOP: readonly string[] = [
   'connection',
   'transfer-encoding',
@@ -190,6 +200,11 @@ function decimal(buffer: Buffer, start: number, end: number): number {
     value = value * 10 + digit
   }
   return Number.isSafeInteger(value) ? value : -1
+}
+
+/** A list field may come in several lines (RFC 9110 §5.3). */
+function withValue(list: string | null, value: string): string {
+  return list === null ? value : `${list}, ${value}`
 }
 
 /** Whether `buffer[start, end)` is `text`. */

@@ -18,6 +18,7 @@ import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
 import type { RequestMemory } from './request-memory.js'
 import type { SectionLimits } from './section-reader.js'
+import { passableProtocols } from './upgrade-protocols.js'
 
 /** A parsed request head. */
 export interface RequestHead {
@@ -68,6 +69,7 @@ export function requestSectionLimits(limits: RequestLimits): SectionLimits {
  * Parses the head that starts at `start`, where all of it is there before `to`; else returns `null`.
  * Copies what it keeps. Most heads come in one read and are looked at only here.
  * @param memory that of the client's connection, where there is one.
+ * @param allowConnect whether CONNECT is a method like others.
  * @throws {@link ProxyError} `PGR_REQUEST_INVALID`, `PGR_HEADER_TOO_LARGE`,
  * `PGR_VERSION_UNSUPPORTED`, `PGR_CONNECT_NOT_ALLOWED`.
  */
@@ -77,6 +79,7 @@ export function parseRequestHead(
   to: number,
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
   memory: RequestMemory | null = null,
+  allowConnect: boolean = false,
 ): RequestHead | null {
   const text = latin1Text(buffer, start, to)
   const methodEnd = afterToken(buffer, start)
@@ -100,17 +103,22 @@ export function parseRequestHead(
 
   const method = bytesAt(buffer, start, GET) ? 'GET' : text.slice(0, methodEnd - start)
   const target = text.slice(targetStart - start, targetEnd - start)
-  if (method === 'CONNECT') checkConnect(target)
+  const isConnect = method === 'CONNECT'
+  if (isConnect) checkConnect(target, allowConnect)
   if (remembered === null) {
     checkHost(facts, version)
     if (facts.end === to) memory?.keep(rest, facts)
   }
   const header = new RequestHeader(method, target, version, facts.makeHeaders())
-  if (buffer[targetStart] !== SLASH) resolveTarget(header)
+  const bodyLength = requestBodyLength(facts, version)
+  if (isConnect) resolveConnect(header, bodyLength)
+  else if (buffer[targetStart] !== SLASH) resolveTarget(header)
+  if (facts.upgrade !== null) header.upgrade = askedUpgrade(facts, version)
   return {
     header,
-    bodyLength: requestBodyLength(facts, version),
-    keepAlive: version === '1.1' ? !facts.close : facts.keepAlive && !facts.close,
+    bodyLength,
+    // Behind a CONNECT that is refused there may be bytes that were meant for the tunnel.
+    keepAlive: !isConnect && (version === '1.1' ? !facts.close : facts.keepAlive && !facts.close),
     expectContinue: facts.expectContinue && version === '1.1',
     acceptsTrailers: facts.acceptsTrailers,
     end: facts.end,
@@ -173,10 +181,23 @@ function resolveTarget(header: RequestHeader): void {
   else header.target = `/${rest}`
 }
 
-/** CONNECT is refused, but a CONNECT that is not even well-formed is refused as malformed. */
-function checkConnect(target: string): never {
+/** A CONNECT that is not even well-formed is refused as malformed. */
+function checkConnect(target: string, isAllowed: boolean): void {
   if (!CONNECT_TARGET.test(target)) throw invalid('CONNECT needs HOST:PORT')
-  throw new ProxyError('PGR_CONNECT_NOT_ALLOWED')
+  if (!isAllowed) throw new ProxyError('PGR_CONNECT_NOT_ALLOWED')
+}
+
+/** The target stays as it is, and replaces Host; what follows the head is no body (RFC 9110 §9.3.6). */
+function resolveConnect(header: RequestHeader, bodyLength: BodyLength): void {
+  if (bodyLength !== 0) throw invalid('a CONNECT with a body')
+  header.headers.set('Host', header.target)
+}
+
+/** Only HTTP/1.1 has upgrades, and only a field that Connection names is one (RFC 9110 §7.8). */
+function askedUpgrade(facts: HeadFacts, version: HttpVersion): string | null {
+  const { upgrade, connectionUpgrade } = facts
+  if (upgrade === null || !connectionUpgrade || version !== '1.1') return null
+  return passableProtocols(upgrade)
 }
 
 function invalid(message: string): ProxyError {

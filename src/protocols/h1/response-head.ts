@@ -3,11 +3,12 @@ import { ProxyError } from '../../error/index.js'
 import { ResponseHeader, hasNoBody } from '../../http/index.js'
 import type { HttpVersion } from '../../http/index.js'
 import { SP, afterValue, bytesAt } from './byte-classes.js'
-import { CHUNKED, HeadFacts, UNTIL_CLOSE } from './head-facts.js'
+import { CHUNKED, HeadFacts, TUNNEL, UNTIL_CLOSE } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
 import type { SectionLimits } from './section-reader.js'
+import { passableProtocols } from './upgrade-protocols.js'
 
 /** A parsed response head. */
 export interface ResponseHead {
@@ -62,11 +63,16 @@ export function parseResponseHead(
   const reason = bytesAt(buffer, statusEnd, OK) ? 'OK' : facts.slice(statusEnd + 1, lineEnd)
   const bodyLength = responseBodyLength(facts, version, method, status)
   // A length has no meaning here, and some clients would wait for it (RFC 9110 §8.6).
-  if ((status === 204 || status < 200) && facts.bodyLength >= 0) headers.remove('Content-Length')
+  const hasNoLength = status === 204 || status < 200 || bodyLength === TUNNEL
+  if (hasNoLength && facts.bodyLength >= 0) headers.remove('Content-Length')
+  const header = new ResponseHeader(status, reason, version, headers)
+  if (facts.upgrade !== null && (status === 101 || status === 426)) {
+    header.upgrade = passableProtocols(facts.upgrade)
+  }
   return {
-    header: new ResponseHeader(status, reason, version, headers),
+    header,
     bodyLength,
-    keepAlive: bodyLength !== UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
+    keepAlive: bodyLength > UNTIL_CLOSE && !facts.close && (version === '1.1' || facts.keepAlive),
     end: facts.end,
   }
 }
@@ -101,9 +107,15 @@ function responseBodyLength(
     if (facts.bodyLength >= 0) throw invalid('both Content-Length and Transfer-Encoding')
     if (version === '1.0') throw invalid('Transfer-Encoding in an HTTP/1.0 response')
   }
+  if (isTunnelAnswer(method, status)) return TUNNEL
   if (hasNoBody(method, status)) return 0
   if (facts.chunked) return CHUNKED
   return facts.bodyLength >= 0 ? facts.bodyLength : UNTIL_CLOSE
+}
+
+/** Whether what follows a response to `method` with `status` is no HTTP any more. */
+export function isTunnelAnswer(method: string, status: number): boolean {
+  return status === 101 || (method === 'CONNECT' && status >= 200 && status < 300)
 }
 
 function invalid(message: string): ProxyError {

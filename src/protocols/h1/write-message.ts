@@ -16,6 +16,7 @@ export function writeRequestHead(
   return (
     `${header.method} ${header.target} HTTP/1.1\r\n` +
     header.headers.toLines() +
+    upgradeLines(header.upgrade) +
     framing(bodyLength, connection)
   )
 }
@@ -26,7 +27,12 @@ export function writeResponseHead(
   bodyLength: BodyLength,
   connection: ConnectionOption,
 ): string {
-  return statusLine(header) + header.headers.toLines() + framing(bodyLength, connection)
+  return (
+    statusLine(header) +
+    header.headers.toLines() +
+    upgradeLines(header.upgrade) +
+    framing(bodyLength, connection)
+  )
 }
 
 /** Each piece of a text costs when it is put together and when it leaves: most responses have one here. */
@@ -61,6 +67,11 @@ export const CHUNK_END = '\r\n'
 /** The end of a chunked body, with its trailers. */
 export function lastChunk(trailers: HeaderMap | null): string {
   return trailers === null ? '0\r\n\r\n' : `0\r\n${trailers.toLines()}\r\n`
+}
+
+/** Upgrade is for the next hop alone, which Connection says (RFC 9110 §7.8). */
+function upgradeLines(upgrade: string | null): string {
+  return upgrade === null ? '' : `Connection: upgrade\r\nUpgrade: ${upgrade}\r\n`
 }
 
 /** The lines that frame the message and say how the connection goes on, and the empty line. */
