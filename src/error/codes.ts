@@ -135,6 +135,11 @@ export const ERROR_CODES = {
     status: 499,
     text: 'the client took no bytes in time',
   },
+  PGR_TUNNEL_TIMEOUT: {
+    source: 'downstream',
+    status: 408,
+    text: 'no byte went through the tunnel in time',
+  },
   // Internal.
   PGR_HOOK_FAILED: { source: 'internal', status: 500, text: 'a hook threw' },
   PGR_HTTP_STATUS: { source: 'internal', status: 500, text: 'a hook asked for this status' },

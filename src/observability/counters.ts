@@ -26,6 +26,10 @@ export const COUNTER_NAMES = [
   'downstreamConnectionsOpen',
   /** Downstream connections dropped because a limit on their number was reached. */
   'downstreamConnectionsLimited',
+  /** Requests that became a tunnel: upgrades such as WebSocket, and CONNECT. */
+  'tunnels',
+  /** Tunnels that are open now. */
+  'tunnelsOpen',
   /** Throws and rejections that no hook's caller caught. */
   'uncaughtErrors',
 ] as const
@@ -33,8 +37,8 @@ export const COUNTER_NAMES = [
 /** The name of a fixed counter. */
 export type CounterName = (typeof COUNTER_NAMES)[number]
 
-/** The one that says how things are and not what happened. */
-const GAUGE: CounterName = 'downstreamConnectionsOpen'
+/** Those that say how things are and not what happened. */
+const GAUGES: ReadonlySet<CounterName> = new Set(['downstreamConnectionsOpen', 'tunnelsOpen'])
 
 /** What counters share memory by. */
 export interface CountersOptions {
@@ -62,7 +66,7 @@ export class Counters implements Shareable {
 
   /** Adds `amount` (default 1; may be negative for gauges such as open connections). */
   add(name: CounterName, amount: number = 1): void {
-    const values = name === GAUGE ? this.#held : this.#counted
+    const values = GAUGES.has(name) ? this.#held : this.#counted
     values[SLOT_OF[name]]! += amount
   }
 

@@ -11,6 +11,7 @@ import type { ExchangeOwner, Relay } from './relay.js'
 import type { RequestIds } from './request-ids.js'
 import { decideRetry } from './retry.js'
 import type { Attempt } from './session.js'
+import { Tunnel } from './tunnel.js'
 
 /** What all requests of a service share. */
 export interface PipelineContext {
@@ -139,6 +140,30 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
       ? connected.then(() => upstreamRequestFilter?.(session, request, ctx))
       : upstreamRequestFilter?.(session, request, ctx)
     return isPromise(filtered) ? filtered.then(() => request) : request
+  }
+
+  /** From here on there are only bytes, until both sides have ended; there is no way back to HTTP. */
+  tunnelOpened(relay: Relay<Ctx>, upstream: UpstreamSession): void {
+    const { session, ctx, downstream } = relay
+    const { counters, env } = this.#context
+    const { requestBodyFilter, responseBodyFilter } = this.#hooks
+    counters.add('tunnels')
+    counters.add('tunnelsOpen')
+    const tunnel = new Tunnel({
+      client: downstream.startTunnel(),
+      upstream: upstream.startTunnel(),
+      requestFilter:
+        requestBodyFilter && ((piece, end) => requestBodyFilter(session, piece, end, ctx)),
+      responseFilter:
+        responseBodyFilter && ((piece, end) => responseBodyFilter(session, piece, end, ctx)),
+      deadlines: env.deadlines,
+      timeoutMs: session.attempts.at(-1)!.peer.tunnelTimeoutMs,
+      onOver: (error) => {
+        counters.add('tunnelsOpen', -1)
+        this.exchangeEnded(relay, upstream, error)
+      },
+    })
+    tunnel.start()
   }
 
   /** What becomes of the connection, and whether another attempt may follow. */

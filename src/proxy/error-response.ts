@@ -5,7 +5,10 @@ import type { CompleteResponse } from '../session/index.js'
 
 /** The response to a request that failed with `error`; says nothing about the inside of the proxy. */
 export function errorResponse(error: ProxyError): CompleteResponse {
-  return statusResponse(error.status)
+  const response = statusResponse(error.status)
+  // RFC 9110 §15.5.6 wants it; the one method that is refused before any upstream is asked is CONNECT.
+  if (error.status === 405) response.header.insertHeader('Allow', NOT_CONNECT)
+  return response
 }
 
 /** A small plain response with `status`. @param text its body. Default: status and reason. */
@@ -17,3 +20,5 @@ export function statusResponse(status: number, text?: string): CompleteResponse 
   header.insertHeader('Cache-Control', 'private, no-store')
   return { header, body }
 }
+
+const NOT_CONNECT = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'

@@ -25,6 +25,11 @@ export interface HttpProxyServiceOptions {
   readonly timeouts?: Partial<DownstreamTimeouts>
   /** Whether a FIN after a complete request means that the client is gone. Default: true. */
   readonly abortOnClose?: boolean
+  /**
+   * Whether CONNECT goes to the upstream as other methods do, and a 2xx of it opens a tunnel; else it
+   * is answered with 405. `upstreamPeer` says where to, and should look at the target. Default: false.
+   */
+  readonly allowConnect?: boolean
   /** Request body bytes kept for another attempt; larger bodies are not retried. Default: 65536. */
   readonly maxRetryBytes?: number
   /** Idle upstream connections kept. Default: the server's `upstream_keepalive_pool_size`. */
@@ -172,7 +177,8 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   }
 
   #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H1ServerOptions {
-    const { limits, timeouts, abortOnClose = true, maxRetryBytes = 65_536 } = this.#options
+    const { limits, timeouts, abortOnClose = true, allowConnect = false } = this.#options
+    const { maxRetryBytes = 65_536 } = this.#options
     const conf = this.#configuration
     const connector = new Connector({
       env,
@@ -201,6 +207,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       limits: { ...REQUEST_LIMITS, ...limits },
       timeouts: { ...DOWNSTREAM_TIMEOUTS, ...timeouts },
       abortOnClose,
+      allowConnect,
       onRequest: (session) => {
         pipeline.serve(session)
       },

@@ -1,8 +1,7 @@
 /** Moves one request up and its response down, both ways at once, through the filters. */
-import { toProxyError } from '../error/index.js'
-import type { ProxyError } from '../error/index.js'
+import { ProxyError, toProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
-import { CHUNKED, declaredLength } from '../protocols/index.js'
+import { CHUNKED, TUNNEL, declaredLength } from '../protocols/index.js'
 import type { BodyLength } from '../protocols/index.js'
 import type {
   DownstreamHandler,
@@ -18,7 +17,9 @@ import type { Session } from './session.js'
 
 /** Who is told that an exchange with an upstream is over. */
 export interface ExchangeOwner<Ctx> {
-  /** Comes once for each exchange, with the error that ended it, if one did. */
+  /** The exchange has become a tunnel, of which the client knows; the relay has no part in it. */
+  tunnelOpened(relay: Relay<Ctx>, upstream: UpstreamSession): void
+  /** Comes once for each exchange that did not, with the error that ended it, if one did. */
   exchangeEnded(relay: Relay<Ctx>, upstream: UpstreamSession, error: ProxyError | null): void
 }
 
@@ -91,6 +92,10 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     const hasBody = this.downstream.bodyLength !== 0
     const { method, target } = this.downstream.header
     if (request.method !== method || request.target !== target) request.assertWritable()
+    // A client that did not ask for it would take the tunnel for a response.
+    if (request.upgrade !== null && request.upgrade !== this.downstream.upgrade) {
+      throw new ProxyError('PGR_OPTION_INVALID', 'upgrade: the client did not ask for it')
+    }
     upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
     const again = this.#retryBuffer?.pieces ?? []
     // An end that an earlier attempt was told of is not told again.
@@ -251,6 +256,15 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     }
     this.downstream.writeHeader(header, bodyLength)
     this.session.responseHeader = header
+    if (bodyLength === TUNNEL) this.#openTunnel()
+  }
+
+  #openTunnel(): void {
+    const upstream = this.#upstream
+    const owner = this.#owner
+    this.#upstream = null
+    this.#owner = null
+    if (upstream !== null) owner?.tunnelOpened(this, upstream)
   }
 
   onResponseData(buffer: Buffer, from: number, to: number): void {
@@ -389,7 +403,7 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
 }
 
 /** What goes on after a body filter: its own bytes, nothing, or the piece as it came. */
-function chosen(verdict: BodyVerdict | void, piece: Buffer | null): Buffer | null {
+export function chosen(verdict: BodyVerdict | void, piece: Buffer | null): Buffer | null {
   if (verdict === undefined) return piece
   if (verdict === null || Buffer.isBuffer(verdict)) return verdict
   return Buffer.from(verdict.buffer, verdict.byteOffset, verdict.byteLength)

@@ -90,12 +90,12 @@ export class Session {
     return this.#downstream.headerWritten
   }
 
-  /** Body bytes of the request read from the client so far. */
+  /** Body bytes of the request read from the client so far, those of a tunnel included. */
   get bodyBytesRead(): number {
     return this.#downstream.bodyBytesRead
   }
 
-  /** Body bytes of the response written to the client so far. */
+  /** Body bytes of the response written to the client so far, those of a tunnel included. */
   get bodyBytesSent(): number {
     return this.#downstream.bodyBytesWritten
   }
@@ -108,6 +108,16 @@ export class Session {
   /** Whether the request has a body, by its framing. */
   get hasRequestBody(): boolean {
     return this.#downstream.bodyLength !== 0
+  }
+
+  /** Whether the client asks for an upgrade that can be passed on, as WebSocket clients do. */
+  get isUpgradeReq(): boolean {
+    return this.#downstream.upgrade !== null
+  }
+
+  /** Whether the request has become a tunnel: the upstream answered with 101. */
+  get wasUpgraded(): boolean {
+    return this.responseHeader?.status === 101
   }
 
   /** Closes the client's connection after this response. */

@@ -3,6 +3,7 @@ import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import type { BodyLength } from '../protocols/index.js'
 import type { ConnectionDigest } from '../transport/index.js'
+import type { TunnelEnd } from './tunnel-end.js'
 
 /** What a downstream session tells the one that serves the request. Calls are synchronous. */
 export interface DownstreamHandler {
@@ -24,6 +25,8 @@ export interface DownstreamSession {
   readonly header: RequestHeader
   /** How the request body is framed. */
   readonly bodyLength: BodyLength
+  /** What the client wants the connection to become, as it wrote it; `null` for an ordinary request. */
+  readonly upgrade: string | null
   /** Facts about the client's connection. */
   readonly digest: ConnectionDigest
   /** Who is told of the request body and of the client's end. */
@@ -34,9 +37,9 @@ export interface DownstreamSession {
   readonly headerWritten: boolean
   /** Whether the response is complete. */
   readonly responseDone: boolean
-  /** Body bytes of the response written so far. */
+  /** Body bytes of the response written so far, those of a tunnel included. */
   readonly bodyBytesWritten: number
-  /** Body bytes of the request read so far. */
+  /** Body bytes of the request read so far, those of a tunnel included. */
   readonly bodyBytesRead: number
   /** Set to false: the connection closes after this response. */
   keepAlive: boolean
@@ -56,10 +59,16 @@ export interface DownstreamSession {
   /**
    * Writes the final head; it leaves with the first body bytes or with `flush`.
    * @param bodyLength how the source frames the body; a Content-Length in `header` goes first.
+   * `TUNNEL` for exactly the answers that open one: 101, and 2xx to CONNECT; they leave at once.
    */
   writeHeader(header: ResponseHeader, bodyLength: BodyLength): void
   /** Writes body bytes. `false`: some are pending, keep them unchanged and wait for the drain. */
   writeBody(buffer: Buffer, from: number, to: number): boolean
+  /**
+   * After the head of a `TUNNEL`: the client's end of it. From now on the body calls and the handler of
+   * this session are out of use; `finish` and `abort` close the end.
+   */
+  startTunnel(): TunnelEnd
   /** Completes the response. */
   writeEnd(trailers: HeaderMap | null): void
   /** Sends what is held back to save system calls. */

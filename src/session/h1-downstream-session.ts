@@ -2,12 +2,21 @@
 import { ProxyError } from '../error/index.js'
 import { hasNoBody } from '../http/index.js'
 import type { HeaderMap, HttpDate, RequestHeader, ResponseHeader } from '../http/index.js'
-import { CHUNKED, UNTIL_CLOSE, declaredLength, writeResponseHead } from '../protocols/index.js'
+import {
+  CHUNKED,
+  TUNNEL,
+  UNTIL_CLOSE,
+  declaredLength,
+  isTunnelAnswer,
+  writeResponseHead,
+} from '../protocols/index.js'
 import type { BodyLength, ConnectionOption, RequestHead } from '../protocols/index.js'
 import type { ConnectionDigest } from '../transport/index.js'
 import type { Clock } from '../time/index.js'
 import type { DownstreamHandler, DownstreamSession } from './downstream-session.js'
+import type { H1TunnelEnd } from './h1-tunnel-end.js'
 import type { MessageWriter } from './message-writer.js'
+import type { TunnelEnd } from './tunnel-end.js'
 
 /** What a session needs of the connection that it is on. */
 export interface H1SessionOwner {
@@ -27,6 +36,8 @@ export interface H1SessionOwner {
   pauseBody(): void
   /** During the delivery of data only: its bytes stay valid afterwards. */
   retain(): void
+  /** HTTP is over on the connection, which becomes the client's end of a tunnel. */
+  startTunnel(): H1TunnelEnd
   /** Bytes wait for the client: its write time-out runs. */
   watchWrites(): void
   /** The response is complete: the connection goes on to the next request or closes. */
@@ -39,9 +50,11 @@ export interface H1SessionOwner {
 export class H1DownstreamSession implements DownstreamSession {
   readonly header: RequestHeader
   readonly bodyLength: BodyLength
+  readonly upgrade: string | null
   handler: DownstreamHandler | null = null
   bodyDone: boolean
-  bodyBytesRead = 0
+  /** Bytes of the request's body proper. */
+  requestBytes = 0
   headerWritten = false
   responseDone = false
   keepAlive: boolean
@@ -56,6 +69,7 @@ export class H1DownstreamSession implements DownstreamSession {
   readonly #speaks11: boolean
   readonly #acceptsTrailers: boolean
   #skipsBody = false
+  #tunnel: H1TunnelEnd | null = null
   #finished = false
   /** Kept when the session finishes, for the writer goes on to the next response. */
   #bodyBytesAtEnd = 0
@@ -64,6 +78,7 @@ export class H1DownstreamSession implements DownstreamSession {
     this.#owner = owner
     this.header = head.header
     this.bodyLength = head.bodyLength
+    this.upgrade = head.header.upgrade
     this.bodyDone = head.bodyLength === 0
     this.keepAlive = head.keepAlive
     this.#speaks11 = head.header.version === '1.1'
@@ -81,7 +96,12 @@ export class H1DownstreamSession implements DownstreamSession {
 
   get bodyBytesWritten(): number {
     if (this.#finished) return this.#bodyBytesAtEnd
+    if (this.#tunnel !== null) return this.#tunnel.bytesWritten
     return this.headerWritten ? this.#owner.writer.bodyBytes : 0
+  }
+
+  get bodyBytesRead(): number {
+    return this.requestBytes + (this.#tunnel?.bytesRead ?? 0)
   }
 
   readBody(): boolean {
@@ -107,17 +127,27 @@ export class H1DownstreamSession implements DownstreamSession {
     if (this.#finished) return
     if (this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'a second response head')
     header.assertWritable()
+    const isTunnel = bodyLength === TUNNEL
+    if (isTunnel !== isTunnelAnswer(this.header.method, header.status)) throw noTunnel(header)
     this.#skipsBody = hasNoBody(this.header.method, header.status)
+    if (isTunnel) {
+      this.#writeTunnelHeader(header)
+      return
+    }
     const length = this.#skipsBody ? 0 : this.#lengthFor(header, bodyLength)
     // A length has no meaning there, whoever set the status, and some clients would wait for it.
     if (header.status === 204) header.headers.remove('content-length')
     // A response before the end of the request leaves bytes behind that nobody may take for a request.
     if (!this.bodyDone || this.#owner.mustClose || length === UNTIL_CLOSE) this.keepAlive = false
-    if (!header.headers.hasDate) {
-      header.headers.addDate(this.#owner.date.at(this.#owner.clock.wallMs()))
-    }
+    this.#addDate(header.headers)
     this.headerWritten = true
     this.#owner.writer.head(writeResponseHead(header, length, this.#connectionOption()), length)
+  }
+
+  startTunnel(): TunnelEnd {
+    this.handler = null
+    this.#tunnel = this.#owner.startTunnel()
+    return this.#tunnel
   }
 
   writeBody(buffer: Buffer, from: number, to: number): boolean {
@@ -160,6 +190,20 @@ export class H1DownstreamSession implements DownstreamSession {
     return true
   }
 
+  /** What follows is framed by nobody (RFC 9110 §8.6, RFC 9112 §6.1), and HTTP never comes back. */
+  #writeTunnelHeader(header: ResponseHeader): void {
+    header.headers.remove('content-length')
+    this.#addDate(header.headers)
+    this.keepAlive = false
+    this.headerWritten = true
+    this.#owner.writer.head(writeResponseHead(header, TUNNEL, 'default'), 0)
+    this.#owner.writer.end(null)
+  }
+
+  #addDate(headers: HeaderMap): void {
+    if (!headers.hasDate) headers.addDate(this.#owner.date.at(this.#owner.clock.wallMs()))
+  }
+
   /** HTTP/1.1 clients get chunks where the length is unknown; older ones the end of the connection. */
   #lengthFor({ headers }: ResponseHeader, bodyLength: BodyLength): BodyLength {
     // What the parser found stands as long as nobody has changed the fields.
@@ -174,4 +218,9 @@ export class H1DownstreamSession implements DownstreamSession {
     if (!this.keepAlive) return 'close'
     return this.#speaks11 ? 'default' : 'keep-alive'
   }
+}
+
+/** What the status says to the client must be what becomes of the connection. */
+function noTunnel({ status }: ResponseHeader): ProxyError {
+  return new ProxyError('PGR_RESPONSE_ORDER', `${status} does not fit what the upstream has opened`)
 }

@@ -16,14 +16,16 @@ import type { Connection, ConnectionDigest, ConnectionHandler } from '../transpo
 import { H1DownstreamSession } from './h1-downstream-session.js'
 import type { H1SessionOwner } from './h1-downstream-session.js'
 import type { H1ServerOptions } from './h1-server-options.js'
+import { H1TunnelEnd } from './h1-tunnel-end.js'
 import { MessageWriter } from './message-writer.js'
 
 /**
  * Where the connection stands. `idle`: between requests. `head`: a head has begun. `request`: one is
- * served. `flushing`: its response is done, but the client has not taken it all. `lingering`: our
- * direction has ended, and what still comes is thrown away. `closed`.
+ * served. `tunnel`: HTTP is over, and the connection is one end of a tunnel. `flushing`: the response
+ * is done, but the client has not taken it all. `lingering`: our direction has ended, and what still
+ * comes is thrown away. `closed`.
  */
-type State = 'idle' | 'head' | 'request' | 'flushing' | 'lingering' | 'closed'
+type State = 'idle' | 'head' | 'request' | 'tunnel' | 'flushing' | 'lingering' | 'closed'
 
 /**
  * Serves one connection. Requests that come before their turn (pipelining, RFC 9112 §9.3.2) wait as
@@ -41,6 +43,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   #pendingBytesSeen = 0
   #state: State = 'idle'
   #session: H1DownstreamSession | null = null
+  #tunnel: H1TunnelEnd | null = null
   /** Bytes that came before anyone wants them. */
   #kept: Buffer | null = null
   #processing = false
@@ -57,7 +60,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.writer = new MessageWriter(connection)
     const memory = new RequestMemory()
     this.#reader = new HeadReader(requestSectionLimits(options.limits), (head, start, to) =>
-      parseRequestHead(head, start, to, options.limits.maxHeaders, memory),
+      parseRequestHead(head, start, to, options.limits.maxHeaders, memory, options.allowConnect),
     )
     this.#decoder = new BodyDecoder(BODY_CODES)
     this.#readDeadline = options.env.deadlines.deadline(() => {
@@ -84,6 +87,10 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
 
   /** Closes now, whatever is in progress. */
   destroy(): void {
+    if (this.#tunnel !== null) {
+      this.#tunnel.close()
+      return
+    }
     const { writer } = this
     const isCut = !writer.done || this.#connection.pendingBytes > 0
     // A body that ends with the connection looks complete after a FIN: only a reset tells.
@@ -104,7 +111,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   }
 
   get mustClose(): boolean {
-    return this.#draining
+    return this.#draining || this.#hasEarlyBytes(this.#session)
   }
 
   // ConnectionHandler
@@ -167,6 +174,26 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     this.#connection.retain()
   }
 
+  startTunnel(): H1TunnelEnd {
+    const kept = this.#kept
+    this.#kept = null
+    this.#state = 'tunnel'
+    this.#readDeadline.dispose()
+    this.#writeDeadline?.dispose()
+    this.#tunnel = new H1TunnelEnd({
+      connection: this.#connection,
+      kept,
+      ended: this.#ended,
+      goneError: (cause) => new ProxyError('PGR_DOWNSTREAM_CLOSED', undefined, { cause }),
+      onClosed: () => {
+        this.#state = 'closed'
+        // What the client has sent may still be on its way up: until then the tunnel counts as open.
+        if (this.#session === null) this.#onClosed()
+      },
+    })
+    return this.#tunnel
+  }
+
   watchWrites(): void {
     this.#writeDeadline ??= this.#options.env.deadlines.deadline(() => {
       this.#onWriteTimeout()
@@ -179,7 +206,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   finished(session: H1DownstreamSession): void {
     if (this.#state === 'closed') return
     this.#session = null
-    if (!session.keepAlive || !session.bodyDone) {
+    if (!session.keepAlive || !session.bodyDone || this.#hasEarlyBytes(session)) {
       this.#close(session.bodyDone && this.#kept === null)
       return
     }
@@ -195,6 +222,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   aborted(): void {
     this.#session = null
     if (this.#state !== 'closed') this.destroy()
+    else if (this.#tunnel !== null) this.#onClosed()
   }
 
   // The reading side
@@ -230,6 +258,9 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
         return this.#stepHead(buffer, at, to)
       case 'request':
         return this.#stepBody(buffer, at, to)
+      case 'tunnel':
+        this.#tunnel?.receive(buffer, at, to)
+        return to
       case 'flushing':
         return STUCK
       default:
@@ -264,7 +295,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     const next = decoder.next(buffer, at, to)
     this.#readDeadline.set(this.#options.timeouts.bodyMs)
     const { dataStart, dataEnd } = decoder
-    session.bodyBytesRead += dataEnd - dataStart
+    session.requestBytes += dataEnd - dataStart
     // Before the data is told: who answers because of it must know that the request is complete.
     if (decoder.done) {
       session.bodyDone = true
@@ -332,6 +363,14 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
   #linger(): void {
     if (this.#ended) this.#connection.destroy()
     else this.#readDeadline.set(LINGER_MS)
+  }
+
+  /**
+   * Bytes behind the head of an upgrade that was refused: perhaps of the other protocol, by a client
+   * that did not wait for the 101. They must not be taken for a request.
+   */
+  #hasEarlyBytes(session: H1DownstreamSession | null): boolean {
+    return this.#kept !== null && session !== null && session.upgrade !== null
   }
 
   #clientEnded(): void {

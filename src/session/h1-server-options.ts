@@ -48,6 +48,8 @@ export interface H1ServerOptions {
   readonly timeouts: DownstreamTimeouts
   /** Whether a FIN after a complete request means that the client is gone (contract §5). */
   readonly abortOnClose: boolean
+  /** Whether CONNECT is served as other methods are; else it is answered with 405. */
+  readonly allowConnect: boolean
   /** Serves a request; ends with `session.finish()`. Never throws. */
   readonly onRequest: (session: DownstreamSession) => void
   /** The answer to a request that could not be parsed. */

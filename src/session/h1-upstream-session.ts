@@ -1,17 +1,20 @@
 /** One HTTP/1 request to an upstream and its response. */
 import { ProxyError, toProxyError } from '../error/index.js'
-import type { HeaderMap, RequestHeader } from '../http/index.js'
+import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import {
   BodyDecoder,
   HeadReader,
   RESPONSE_SECTION_LIMITS,
+  isGranted,
   parseResponseHead,
   writeRequestHead,
 } from '../protocols/index.js'
 import type { BodyLength, ResponseHead } from '../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../time/index.js'
 import type { Connection, ConnectionDigest, ConnectionHandler } from '../transport/index.js'
+import { H1TunnelEnd } from './h1-tunnel-end.js'
 import { MessageWriter } from './message-writer.js'
+import type { TunnelEnd } from './tunnel-end.js'
 import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
 
 /** Time-outs towards an upstream, in ms; 0 is none. */
@@ -46,6 +49,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #writeDeadline: Deadline | null = null
   #pendingBytesSeen = 0
   #method = ''
+  /** What the request asks the connection to become. */
+  #upgrade: string | null = null
+  #tunnel: H1TunnelEnd | null = null
   #interims = 0
   #keepAlive = false
   #responseDone = false
@@ -123,6 +129,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
 
   writeHeader(header: RequestHeader, bodyLength: BodyLength): void {
     this.#method = header.method
+    this.#upgrade = header.upgrade
     this.#writer.head(writeRequestHead(header, bodyLength, 'default'), bodyLength)
     this.connection.resume()
   }
@@ -171,9 +178,28 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     this.connection.retain()
   }
 
+  startTunnel(): TunnelEnd {
+    const kept = this.#kept
+    const endError = this.#endError
+    this.#kept = null
+    this.#end()
+    this.#tunnel = new H1TunnelEnd({
+      connection: this.connection,
+      kept,
+      ended: this.#endKept,
+      goneError: (reason) => {
+        const cause = reason ?? endError ?? undefined
+        return new ProxyError('PGR_UPSTREAM_READ_FAILED', cause?.message, { cause })
+      },
+      onClosed: () => undefined,
+    })
+    return this.#tunnel
+  }
+
   abort(): void {
     if (!this.#over) this.#end()
-    this.connection.destroy()
+    if (this.#tunnel === null) this.connection.destroy()
+    else this.#tunnel.close()
   }
 
   // ConnectionHandler
@@ -221,7 +247,10 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     } finally {
       this.#processing = false
     }
-    if (this.#over) return
+    if (this.#over) {
+      if (at < to) this.#tunnel?.receive(buffer, at, to)
+      return
+    }
     if (at < to) this.#keep(buffer, at, to)
     if (this.#isPaused()) {
       this.#handler.onReadEnd()
@@ -238,7 +267,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
     const { next } = this.#reader
     if (head === null) return next
     const { header } = head
-    if (header.status >= 200) {
+    if (header.status >= 200 || this.#switches(header)) {
       this.responseStarted = true
       this.#keepAlive = head.keepAlive
       this.#decoder.start(head.bodyLength)
@@ -246,13 +275,25 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#handler.onResponse(header, head.bodyLength)
       return next
     }
-    // No upgrade was asked for, so none can be granted (RFC 9110 §15.2.2).
-    if (header.status === 101)
-      throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 nobody asked for')
     if (++this.#interims > MAX_INTERIMS)
       throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
     this.#handler.onInterim(header)
     return next
+  }
+
+  /**
+   * Whether the peer speaks another protocol from here on. Only one that was asked for, and only when
+   * it has the whole request (RFC 9110 §7.8): else both sides would take the same bytes differently.
+   */
+  #switches(header: ResponseHeader): boolean {
+    if (header.status !== 101) return false
+    if (!isGranted(header.upgrade, this.#upgrade)) {
+      throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 nobody asked for')
+    }
+    if (!this.#writer.isComplete) {
+      throw new ProxyError('PGR_RESPONSE_INVALID', 'a 101 before the end of the request')
+    }
+    return true
   }
 
   #stepBody(buffer: Buffer, at: number, to: number): number {

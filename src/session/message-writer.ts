@@ -90,6 +90,11 @@ export class MessageWriter {
     return this.#connection.write(text)
   }
 
+  /** Whether nothing is missing of the message, though its end may not have been called. */
+  get isComplete(): boolean {
+    return this.done || (this.#bodyLength >= 0 && this.bodyBytes === this.#bodyLength)
+  }
+
   /** Whether the body ends with the connection. */
   get endsWithConnection(): boolean {
     return this.#bodyLength === UNTIL_CLOSE

@@ -3,12 +3,16 @@ import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import type { BodyLength } from '../protocols/index.js'
 import type { ConnectionDigest } from '../transport/index.js'
+import type { TunnelEnd } from './tunnel-end.js'
 
 /** What an upstream session tells the one that sent the request. Calls are synchronous. */
 export interface UpstreamHandler {
   /** An interim response (1xx) came. */
   onInterim(header: ResponseHeader): void
-  /** The final head came. `bodyLength` is how the upstream frames the body. */
+  /**
+   * The final head came. `bodyLength` is how the upstream frames the body; `TUNNEL`: there is none, and
+   * what follows is for `startTunnel`.
+   */
   onResponse(header: ResponseHeader, bodyLength: BodyLength): void
   /** `buffer[from, to)` of the response body; borrowed for the call, see `UpstreamSession.retain`. */
   onResponseData(buffer: Buffer, from: number, to: number): void
@@ -51,6 +55,11 @@ export interface UpstreamSession {
   resume(): void
   /** During `onResponseData` only: the bytes of the call stay valid afterwards. */
   retain(): void
+  /**
+   * After a head with `TUNNEL`: the upstream's end of it. From now on the other calls and the handler of
+   * this session are out of use; `abort` closes the end.
+   */
+  startTunnel(): TunnelEnd
   /** Gives the exchange up, so that the upstream sees it; a connection that it alone uses closes. */
   abort(): void
 }

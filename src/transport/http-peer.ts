@@ -36,6 +36,8 @@ export interface PeerOptions {
   readonly writeTimeoutMs?: number
   /** Longest time in the pool; 0: the connection is not used again. Default: 60000. */
   readonly idleTimeoutMs?: number
+  /** Longest time without a byte in either direction of a tunnel, such as a WebSocket. Default: 300000. */
+  readonly tunnelTimeoutMs?: number
 }
 
 /** The defaults of {@link PeerOptions}, contract for every peer. */
@@ -45,12 +47,14 @@ export const PEER_DEFAULTS: {
   readonly readTimeoutMs: number
   readonly writeTimeoutMs: number
   readonly idleTimeoutMs: number
+  readonly tunnelTimeoutMs: number
 } = Object.freeze({
   connectTimeoutMs: 1_000,
   totalConnectTimeoutMs: 3_000,
   readTimeoutMs: 60_000,
   writeTimeoutMs: 60_000,
   idleTimeoutMs: 60_000,
+  tunnelTimeoutMs: 300_000,
 })
 
 /** One upstream. Made for every attempt, so the constructor only copies. */
@@ -111,6 +115,11 @@ export class HttpPeer {
   get reuseKey(): string {
     this.#reuseKey ??= this.#makeReuseKey()
     return this.#reuseKey
+  }
+
+  /** Longest time without a byte in either direction of a tunnel, in ms; 0: no limit. */
+  get tunnelTimeoutMs(): number {
+    return this.#options.tunnelTimeoutMs ?? PEER_DEFAULTS.tunnelTimeoutMs
   }
 
   #makeReuseKey(): string {
