@@ -59,6 +59,7 @@ function routeTo(
     readTimeoutMs: timeouts.readMs,
     writeTimeoutMs: timeouts.writeMs,
     idleTimeoutMs: timeouts.idleMs,
+    tunnelTimeoutMs: timeouts.tunnelMs,
     ...(tls && {
       tls: true,
       sni: tls.sni ?? ownName(writtenAs),

@@ -70,6 +70,7 @@ export interface TimeoutsSection {
   readonly read?: number | undefined
   readonly write?: number | undefined
   readonly idle?: number | undefined
+  readonly tunnel?: number | undefined
 }
 
 /** `forwarding`. */
@@ -216,6 +217,7 @@ function timeoutsSchema(): z.ZodType<TimeoutsSection> {
     read: duration,
     write: duration,
     idle: duration,
+    tunnel: duration,
   })
 }
 

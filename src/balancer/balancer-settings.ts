@@ -102,6 +102,8 @@ export interface UpstreamTimeouts {
   readonly writeMs: number
   /** Longest time of an idle connection in the pool. */
   readonly idleMs: number
+  /** Longest time without a byte in either direction of a tunnel, such as a WebSocket. */
+  readonly tunnelMs: number
 }
 
 /** Which fields say who the client is. */
@@ -159,6 +161,7 @@ export const BALANCER_DEFAULTS: {
     readMs: 60_000,
     writeMs: 60_000,
     idleMs: 60_000,
+    tunnelMs: 300_000,
   },
 })
 

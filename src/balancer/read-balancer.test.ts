@@ -188,7 +188,7 @@ upstreams:
     tls: { sni: one.one.one.one, verify: false }
     health_check: { type: tcp, interval: 2s, timeout: 500ms, consecutive_success: 2, consecutive_failure: 3 }
     retries: { max: 0, on: [], non_idempotent: false }
-    timeouts: { connect: 2s, total_connect: 4s, read: 1m, write: 30s, idle: 0s }
+    timeouts: { connect: 2s, total_connect: 4s, read: 1m, write: 30s, idle: 0s, tunnel: 1h }
     keepalive: { max_idle: 7 }
 forwarding: { x_forwarded: false, via: false, forwarded: true, trusted_proxies: [10.0.0.0/8, '::1'] }
 max_connections: { per_listener: 5, per_client: 2 }
@@ -220,6 +220,7 @@ abort_on_close: false
           readMs: 60_000,
           writeMs: 30_000,
           idleMs: 0,
+          tunnelMs: 3_600_000,
         },
         maxIdle: 7,
       },

@@ -129,6 +129,7 @@ function resolveUpstream(
       readMs: times.read ?? timeouts.readMs,
       writeMs: times.write ?? timeouts.writeMs,
       idleMs: times.idle ?? timeouts.idleMs,
+      tunnelMs: times.tunnel ?? timeouts.tunnelMs,
     },
     maxIdle: section.keepalive?.max_idle,
   }
