@@ -14,17 +14,19 @@ describe('HttpPeer', () => {
   })
 
   test('has the documented defaults', () => {
-    const { connectTimeoutMs, totalConnectTimeoutMs, ...rest } = new HttpPeer('a:1')
-    const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs } = rest
+    const peer = new HttpPeer('a:1')
+    const { connectTimeoutMs, totalConnectTimeoutMs, readTimeoutMs, writeTimeoutMs } = peer
+    const { idleTimeoutMs, tunnelTimeoutMs } = peer
     const times = {
       connectTimeoutMs,
       totalConnectTimeoutMs,
       readTimeoutMs,
       writeTimeoutMs,
       idleTimeoutMs,
+      tunnelTimeoutMs,
     }
     assert.deepEqual(times, PEER_DEFAULTS)
-    assert.deepEqual([rest.tls, rest.sni, rest.bindTo], [false, '', ''])
+    assert.deepEqual([peer.tls, peer.sni, peer.bindTo], [false, '', ''])
   })
 
   test('peers that differ in anything that decides about trust or route share no connection', () => {
