@@ -1,2 +1,3 @@
 /** `pingora-ts/protocols`: wire formats, pure and byte-fed. */
 export * from './h1/index.js'
+export * from './proxy-protocol/index.js'
