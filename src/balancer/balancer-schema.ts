@@ -1,5 +1,6 @@
 /** The sections of the configuration file that are the balancer's, as zod types. */
 import type { z } from 'zod'
+import { IpSet } from '../collections/index.js'
 import {
   booleanField,
   choiceField,
@@ -14,7 +15,6 @@ import {
 } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
 import { parseHostAddress, parseSocketAddress } from '../transport/index.js'
-import { TrustedProxies } from './trusted-proxies.js'
 
 /** The sections as they stand in a file, checked one by one. */
 export interface BalancerSections {
@@ -264,7 +264,7 @@ function hostHeaderField(): z.ZodType<string> {
 function trustedProxyField(): z.ZodType<string> {
   return field('an IP address, a network such as 10.0.0.0/8, or unix:', (value) => {
     if (typeof value !== 'string') return undefined
-    new TrustedProxies([value])
+    new IpSet([value])
     return value
   })
 }

@@ -1,8 +1,8 @@
 /** Tells the upstream who the client is: `X-Forwarded-*`, `Forwarded` and `Via`. */
 import { isIPv6 } from 'node:net'
+import { IpSet } from '../collections/index.js'
 import type { HeaderMap } from '../http/index.js'
 import type { ForwardingSettings } from './balancer-settings.js'
-import { TrustedProxies } from './trusted-proxies.js'
 
 /** What is known about a request. */
 export interface ForwardingFacts {
@@ -19,12 +19,12 @@ export interface ForwardingFacts {
 /** Writes the forwarding fields of upstream requests. */
 export class Forwarding {
   readonly #settings: ForwardingSettings
-  readonly #trusted: TrustedProxies
+  readonly #trusted: IpSet
 
   /** @throws {@link ProxyError} `PGR_OPTION_INVALID` for a trusted proxy that is no address. */
   constructor(settings: ForwardingSettings) {
     this.#settings = settings
-    this.#trusted = new TrustedProxies(settings.trustedProxies)
+    this.#trusted = new IpSet(settings.trustedProxies)
   }
 
   /**

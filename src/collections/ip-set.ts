@@ -12,6 +12,8 @@ export class IpSet {
   readonly #ipv4: Ranges<number>
   readonly #ipv6: Ranges<bigint>
   readonly #unix: boolean
+  /** Nothing has to be read then. */
+  readonly #hasNoNetwork: boolean
 
   /**
    * @param entries addresses, networks such as `10.0.0.0/8` or `2001:db8::/32`, and `unix:` for
@@ -30,11 +32,13 @@ export class IpSet {
     this.#ipv4 = new Ranges(ipv4, (end) => end + 1)
     this.#ipv6 = new Ranges(ipv6, (end) => end + 1n)
     this.#unix = entries.includes(UNIX)
+    this.#hasNoNetwork = ipv4.length + ipv6.length === 0
   }
 
-  /** @param ip an address; empty for the client of a unix socket. What is no address is in no set. */
+  /** Whether `ip` is in the set; empty for the client of a unix socket. What is no address is in none. */
   includes(ip: string): boolean {
     if (ip === '') return this.#unix
+    if (this.#hasNoNetwork) return false
     const bytes = plainBytes(parseIp(ip))
     if (bytes === null) return false
     return bytes.length === 4

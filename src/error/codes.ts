@@ -105,6 +105,11 @@ export const ERROR_CODES = {
     status: 400,
     text: 'the PROXY header before the connection is missing or malformed',
   },
+  PGR_PROXY_HEADER_TIMEOUT: {
+    source: 'downstream',
+    status: 408,
+    text: 'the PROXY header took too long',
+  },
   PGR_REQUEST_INVALID: { source: 'downstream', status: 400, text: 'the request head is malformed' },
   PGR_TARGET_TOO_LONG: { source: 'downstream', status: 414, text: 'the request line is too long' },
   PGR_HEADER_TOO_LARGE: {

@@ -30,6 +30,8 @@ export const COUNTER_NAMES = [
   'tunnels',
   /** Tunnels that are open now. */
   'tunnelsOpen',
+  /** Downstream connections closed before their first request: filtered, or without a valid PROXY header. */
+  'downstreamConnectionsRefused',
   /** Throws and rejections that no hook's caller caught. */
   'uncaughtErrors',
 ] as const

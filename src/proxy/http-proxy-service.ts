@@ -7,7 +7,7 @@ import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '..
 import { DOWNSTREAM_TIMEOUTS, H1ServerConnection, HttpConnector } from '../session/index.js'
 import type { DownstreamTimeouts, H1ServerOptions } from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
-import type { Connection, HostAddress } from '../transport/index.js'
+import type { AdmissionOptions, Connection, HostAddress } from '../transport/index.js'
 import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
@@ -40,8 +40,8 @@ export interface HttpProxyServiceOptions {
   readonly maxConnectionsPerClient?: number
 }
 
-/** Settings of one listener. */
-export interface ListenerSettings {
+/** Settings of one listener: the socket, and who may connect. */
+export interface ListenerSettings extends AdmissionOptions {
   /** Connections that the kernel keeps until they are accepted. Default: 511. */
   readonly backlog?: number
   /** Permission bits of a unix socket's file. Default: 0o666. */
@@ -122,14 +122,15 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       const acceptor = new Acceptor({
         address: first,
         ...settings,
+        admissionTimeoutMs: serverOptions.timeouts.headerMs,
         ...(maxConnections !== undefined && { maxConnections }),
         ...(maxConnectionsPerClient !== undefined && { maxConnectionsPerClient }),
         env: context.env,
         counters: context.counters,
         logger: context.logger,
       })
-      await acceptor.listen((connection) => {
-        this.#serve(connection, acceptor, serverOptions)
+      await acceptor.listen((connection, prefix) => {
+        this.#serve(connection, prefix, acceptor, serverOptions)
       })
       this.#acceptors.push(acceptor)
       // A stop may have come while the socket was being opened.
@@ -154,7 +155,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   async #stop(keepsIdle: boolean): Promise<void> {
     this.#stopping = true
     this.#keepsIdle = keepsIdle
-    const closed = this.#acceptors.map((acceptor) => acceptor.close())
+    const closed = this.#acceptors.map((acceptor) => acceptor.close(keepsIdle))
     for (const connection of this.#connections) connection.drain(keepsIdle)
     await Promise.all(closed)
     if (this.#connections.size > 0) {
@@ -165,14 +166,19 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.#connector?.close()
   }
 
-  #serve(connection: Connection, acceptor: Acceptor, options: H1ServerOptions): void {
+  #serve(
+    connection: Connection,
+    prefix: Buffer | null,
+    acceptor: Acceptor,
+    options: H1ServerOptions,
+  ): void {
     const server = new H1ServerConnection(connection, options, () => {
       this.#connections.delete(server)
       acceptor.released(connection)
       if (this.#connections.size === 0) this.#onEmpty?.()
     })
     this.#connections.add(server)
-    server.start()
+    server.start(prefix)
     if (this.#stopping) server.drain(this.#keepsIdle)
   }
 

@@ -68,11 +68,16 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
     })
   }
 
-  /** Takes the connection over and reads. */
-  start(): void {
+  /**
+   * Takes the connection over and reads.
+   * @param prefix bytes that were read before, which are now its own. Default: none.
+   */
+  start(prefix: Buffer | null = null): void {
     this.#connection.handler = this
     this.#readDeadline.set(this.#options.timeouts.headerMs)
     this.#connection.resume()
+    this.#kept = prefix
+    this.#processKept()
   }
 
   /**

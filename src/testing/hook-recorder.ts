@@ -109,14 +109,14 @@ export class HookRecorder<Ctx> {
       recording.error = args[1] instanceof ProxyError ? args[1] : undefined
     }
     const detail = describeCall(name, args)
-    this.#trace(`hook ${session.clientAddress} ${name}${detail === '' ? '' : ` ${detail}`}`)
+    this.#trace(`hook ${connectionOf(session)} ${name}${detail === '' ? '' : ` ${detail}`}`)
     if (!isOwn) return
     recording.calls.push({ name, atMs: this.#clock.nowMs(), ...(detail !== '' && { detail }) })
   }
 
   #begin(session: Session): Recording {
     const recording: Recording = { session, calls: [], loggings: 0, error: undefined }
-    const client = session.clientAddress
+    const client = connectionOf(session)
     this.#all.add(recording)
     this.#bySession.set(session, recording)
     this.#remember(client, recording)
@@ -138,6 +138,11 @@ export class HookRecorder<Ctx> {
     const [oldest] = this.#byClient.keys()
     if (this.#byClient.size > MAX_SESSIONS && oldest !== undefined) this.#byClient.delete(oldest)
   }
+}
+
+/** Where the request's connection comes from, whoever a PROXY header says that it is for. */
+function connectionOf({ digest }: Session): string {
+  return digest.proxyProtocol?.peerAddress ?? digest.peerAddress
 }
 
 interface Recording extends RecordedSession {

@@ -2,7 +2,12 @@
 import { ProxyError } from '../error/index.js'
 import { LoadBalancer } from '../load-balancing/index.js'
 import { httpProxyService } from '../proxy/index.js'
-import type { HttpProxyService, HttpProxyServiceOptions, ProxyHttp } from '../proxy/index.js'
+import type {
+  HttpProxyService,
+  HttpProxyServiceOptions,
+  ListenerSettings,
+  ProxyHttp,
+} from '../proxy/index.js'
 import { GenBackgroundService, ServerConf, backgroundService } from '../server/index.js'
 import type { BackgroundService, ServerConfOptions, Service, StopKind } from '../server/index.js'
 import type { Environment } from '../transport/index.js'
@@ -23,6 +28,8 @@ export interface TestProxyOptions {
   readonly options?: HttpProxyServiceOptions
   /** Where it listens. Default: `10.0.0.254:80`. */
   readonly listen?: string
+  /** The listener's settings. Default: the documented ones. */
+  readonly listener?: ListenerSettings
   /**
    * What is started before it, such as a `LoadBalancer` with health checks: one task, or services.
    * Default: nothing.
@@ -65,7 +72,7 @@ export class TestProxy {
       world.note(event)
     })
     const service = httpProxyService(configuration, recorder.hooks, options.options)
-    service.addListener(options.listen ?? DEFAULT_ADDRESS)
+    service.addListener(options.listen ?? DEFAULT_ADDRESS, options.listener)
     const services = [...backgroundServices(options.background, world.env), service]
     const running = await world.serve(services, configuration)
     return new TestProxy(world, service, recorder, running)

@@ -119,6 +119,29 @@ describe('Acceptor', () => {
     await acceptor.close()
   })
 
+  test('hands out what came behind a PROXY header, and waits for headers when it is told to', async (t) => {
+    const { acceptor, given, prefixes, world } = await setup(t, { proxyProtocol: true })
+    const dial = async (): Promise<TestPeer> => {
+      const dialled = await world.run(world.network.dial(acceptor.address, {}))
+      return new TestPeer(world, dialled)
+    }
+    const [whole, late, gone] = [await dial(), await dial(), await dial()]
+    whole.send('PROXY UNKNOWN\r\nGET')
+    await world.idle()
+    assert.deepEqual([given.length, String(prefixes[0])], [1, 'GET'])
+    let isClosed = false
+    const closing = acceptor.close(true).then(() => (isClosed = true))
+    late.send('PROXY UNKNOWN\r\n')
+    await world.idle()
+    assert.deepEqual([given.length, prefixes[1], isClosed], [2, null, false])
+    gone.destroy()
+    await world.idle()
+    assert.equal(isClosed, true)
+    await closing
+    whole.destroy()
+    late.destroy()
+  })
+
   test('refuses limits that are no counts', (t) => {
     const { env } = testWorld(t)
     for (const limits of [{ maxConnections: -1 }, { maxConnectionsPerClient: 0.5 }]) {
@@ -133,6 +156,8 @@ interface Setup {
   readonly acceptor: Acceptor
   /** What the owner was given. */
   readonly given: Connection[]
+  /** The bytes that came with each. */
+  readonly prefixes: (Buffer | null)[]
   /** Has a client connect, and says whether it stays connected. */
   readonly isTaken: (ip?: string) => Promise<boolean>
   /** Has a connection arrive that leads nowhere, within the call. */
@@ -145,6 +170,7 @@ async function setup(
   onConnection?: (connection: Connection) => void,
 ): Promise<Setup> {
   const given: Connection[] = []
+  const prefixes: (Buffer | null)[] = []
   const world = testWorld(t, {}, () => {
     void acceptor.close()
     for (const connection of given) connection.destroy()
@@ -152,7 +178,11 @@ async function setup(
   const { env, counters, logger } = world
   const listen = t.mock.method(env.network, 'listen').mock
   const acceptor = new Acceptor({ address: ADDRESS, env, counters, logger, ...options })
-  await acceptor.listen(onConnection ?? ((connection) => given.push(connection)))
+  const give = (connection: Connection, prefix: Buffer | null): void => {
+    given.push(connection)
+    prefixes.push(prefix)
+  }
+  await acceptor.listen(onConnection ?? give)
   const isTaken = async (ip?: string): Promise<boolean> => {
     const from = ip === undefined ? {} : { localAddress: ip }
     const dialled = await world.run(world.network.dial(acceptor.address, from))
@@ -161,5 +191,5 @@ async function setup(
     return !client.ended
   }
   const arrive = listen.calls[0]!.arguments[2]
-  return { world, acceptor, given, isTaken, arrive }
+  return { world, acceptor, given, prefixes, isTaken, arrive }
 }

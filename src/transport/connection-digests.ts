@@ -1,4 +1,5 @@
 /** The digests of plain connections, from what the system says about both ends. */
+import type { ProxyAddress, ProxyHeader } from '../protocols/index.js'
 import { formatAddress } from './address.js'
 import type { SocketAddress } from './address.js'
 import type { ConnectionDigest } from './digest.js'
@@ -38,6 +39,30 @@ export function dialledDigest(
   }
   const localAddress = formatAddress({ kind: 'ip', host: localHost, port: localPort })
   return { peerAddress, localAddress, peerIp: address.host, establishedMs, tls: null }
+}
+
+/**
+ * The digest of an accepted connection after its PROXY header: the client is the one that the header
+ * tells of, where it tells of one; the sender stays known.
+ */
+export function proxiedDigest(transport: ConnectionDigest, header: ProxyHeader): ConnectionDigest {
+  const { peerAddress, localAddress } = transport
+  const { source, destination } = header
+  const proxyProtocol = { peerAddress, localAddress, header }
+  if (source === null || destination === null) return { ...transport, proxyProtocol }
+  return {
+    ...transport,
+    peerAddress: endText(source),
+    localAddress: endText(destination),
+    peerIp: source.kind === 'ip' ? plainIp(source.host) : '',
+    proxyProtocol,
+  }
+}
+
+function endText(end: ProxyAddress): string {
+  // An abstract name begins with NUL, for which tools write `@`.
+  if (end.kind === 'unix') return formatAddress({ ...end, path: end.path.replace(/^\0/, '@') })
+  return formatAddress({ ...end, host: plainIp(end.host) })
 }
 
 /** An IPv4 client of a dual-stack listener is shown, and counted, as what it is. */

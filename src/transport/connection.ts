@@ -27,8 +27,8 @@ export interface ConnectionHandler {
 export interface Connection {
   /** Who is told what happens. The owner changes as a connection goes to the pool and back. */
   handler: ConnectionHandler
-  /** Addresses, TLS facts and times. */
-  readonly digest: ConnectionDigest
+  /** Addresses, TLS facts and times. A PROXY header or a proxy on the way replaces it, before it is used. */
+  digest: ConnectionDigest
   /** Bytes that were written and are not with the kernel yet. */
   readonly pendingBytes: number
   /** Bytes received so far. */

@@ -1,5 +1,7 @@
 /** Facts about a connection that hooks, logs and checks may read. */
 
+import type { ProxyHeader } from '../protocols/index.js'
+
 /** What is known of a TLS session. */
 export interface TlsDigest {
   /** Such as `TLSv1.3`. */
@@ -14,6 +16,16 @@ export interface TlsDigest {
   readonly resumed: boolean
 }
 
+/** What a PROXY header before the connection said, and who sent it. */
+export interface ProxyProtocolDigest {
+  /** The address of the sender, which the connection itself comes from. */
+  readonly peerAddress: string
+  /** The address that the sender connected to. */
+  readonly localAddress: string
+  /** The header, with all its fields. */
+  readonly header: ProxyHeader
+}
+
 /** Addresses, times and TLS facts of one connection. */
 export interface ConnectionDigest {
   /** The peer's address, such as `10.0.0.1:80`, `[::1]:80` or `unix:/run/a.sock`. */
@@ -26,4 +38,6 @@ export interface ConnectionDigest {
   readonly establishedMs: number
   /** TLS facts; `null` for a connection in the clear. */
   readonly tls: TlsDigest | null
+  /** What a PROXY header said, from which both addresses above are then; absent without one. */
+  readonly proxyProtocol?: ProxyProtocolDigest
 }

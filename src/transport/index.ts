@@ -1,13 +1,20 @@
 /** `pingora-ts/transport`: connections, addresses, peers, the connector and the real network. */
 export { Acceptor } from './acceptor.js'
-export type { AcceptorOptions } from './acceptor.js'
+export type {
+  AcceptorOptions,
+  AdmissionOptions,
+  OnConnection,
+  ProxyProtocolOptions,
+} from './acceptor.js'
 export { formatAddress, parseHostAddress, parseSocketAddress } from './address.js'
 export type { HostAddress, SocketAddress } from './address.js'
 export type { Connection, ConnectionHandler } from './connection.js'
 export { Connector } from './connector.js'
 export type { ConnectorOptions } from './connector.js'
 export type { DescriptorNetwork } from './descriptor-network.js'
-export type { ConnectionDigest, TlsDigest } from './digest.js'
+export { AddressFilter } from './connection-filter.js'
+export type { AddressFilterOptions, ConnectionFilter } from './connection-filter.js'
+export type { ConnectionDigest, ProxyProtocolDigest, TlsDigest } from './digest.js'
 export type { DialOptions, Environment, Listener, Network, Random } from './environment.js'
 export type { ListenOptions } from './listen-options.js'
 export { HttpPeer, PEER_DEFAULTS } from './http-peer.js'

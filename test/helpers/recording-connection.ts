@@ -18,7 +18,7 @@ export class RecordingConnection implements Connection {
   ended = false
   wasReset = false
   retains = 0
-  readonly digest: ConnectionDigest = {
+  digest: ConnectionDigest = {
     peerAddress: '10.0.0.1:80',
     localAddress: '10.0.0.2:5000',
     peerIp: '10.0.0.1',

@@ -50,9 +50,10 @@ function v1Header(line: string): ProxyHeader {
   const [, family, sourceIp = '', destinationIp = '', sourcePort, destinationPort] = match
   const ipBytes = family === 'TCP4' ? 4 : 16
   const address = (ip: string, port: string | undefined): ProxyAddress => {
-    const isIp = parseIp(ip)?.length === ipBytes
-    if (!isIp || Number(port) > MAX_PORT) throw invalid('an address is malformed')
-    return { kind: 'ip', host: ip.toLowerCase(), port: Number(port) }
+    const host = parseIp(ip)
+    const fits = host?.length === ipBytes && Number(port) <= MAX_PORT
+    if (!fits) throw invalid('an address is malformed')
+    return ipAddress(host, Number(port))
   }
   return {
     ...unknownHeader(1, 'proxy'),
@@ -107,7 +108,7 @@ function v2Addresses(bytes: Buffer): Ends {
   ]
 }
 
-function ipAddress(bytes: Buffer, port: number): ProxyAddress {
+function ipAddress(bytes: Uint8Array, port: number): ProxyAddress {
   return { kind: 'ip', host: formatIp(bytes), port }
 }
 

@@ -25,6 +25,6 @@ export class ProxyHeaderReader {
     this.#gathered = Buffer.concat([this.#gathered, buffer.subarray(from, end)])
     const parsed = parseProxyHeader(this.#gathered)
     this.next = parsed === null ? end : from + parsed.length - before
-    return parsed && parsed.header
+    return parsed?.header ?? null
   }
 }

@@ -36,7 +36,7 @@ export class MemoryConnection implements Connection {
   destroyed = false
   poolEntry: object | null = null
   protocolState: object | null = null
-  readonly digest: ConnectionDigest
+  digest: ConnectionDigest
   readonly #parts: MemoryConnectionParts
   readonly #clock: Clock
   readonly #in: MemoryPipe

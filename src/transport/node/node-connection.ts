@@ -27,7 +27,7 @@ export class NodeConnection implements Connection {
   destroyed = false
   poolEntry: object | null = null
   protocolState: object | null = null
-  readonly digest: ConnectionDigest
+  digest: ConnectionDigest
   readonly #socket: Socket
   readonly #readBuffer: ReadBuffer | null
   readonly #onUncaught: (error: unknown) => void

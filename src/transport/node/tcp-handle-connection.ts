@@ -34,7 +34,7 @@ export class TcpHandleConnection implements Connection {
   destroyed = false
   poolEntry: object | null = null
   protocolState: object | null = null
-  readonly digest: ConnectionDigest
+  digest: ConnectionDigest
   readonly #handle: TcpHandle
   readonly #binding: TcpBinding
   readonly #onUncaught: (error: unknown) => void

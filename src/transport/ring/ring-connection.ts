@@ -34,7 +34,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   destroyed = false
   poolEntry: object | null = null
   protocolState: object | null = null
-  readonly digest: ConnectionDigest
+  digest: ConnectionDigest
   readonly #loop: RingLoop
   readonly #fd: number
   readonly #slot: number
