@@ -7,6 +7,8 @@ export type ReplyStep =
   | { readonly kind: 'send'; readonly part: 'head' | 'body' | 'raw'; readonly bytes: Buffer }
   /** Lets `ms` of virtual time pass. */
   | { readonly kind: 'wait'; readonly ms: number }
+  /** HTTP is over: what follows on the connection is for those who look at it. */
+  | { readonly kind: 'tunnel' }
   /** Ends the connection orderly (FIN), with a reset (RST), or does nothing on it any more. */
   | { readonly kind: CutKind }
 
@@ -40,7 +42,7 @@ export class Reply {
     let left = intInRange('bytes', bytes, 0, Number.MAX_SAFE_INTEGER)
     const steps: ReplyStep[] = []
     for (const step of this.steps) {
-      if (step.kind === 'wait') steps.push(step)
+      if (step.kind === 'wait' || step.kind === 'tunnel') steps.push(step)
       else if (step.kind !== 'send' || left === 0) break
       else {
         const kept = step.bytes.subarray(0, left)

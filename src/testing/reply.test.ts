@@ -28,6 +28,15 @@ describe('a reply', () => {
   const made: readonly (readonly [string, Reply, readonly string[]])[] = [
     ['without arguments', reply(), ['HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n']],
     ['with a body', reply(200, 'ok'), [OK2]],
+    [
+      'that grants an upgrade',
+      reply.upgrade('tcp', { 'X-A': '1' }).followedBy(reply.raw('hi')),
+      [
+        'HTTP/1.1 101 Switching Protocols\r\nX-A: 1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+        'tunnel',
+        'hi',
+      ],
+    ],
     ['with a body of bytes', reply(200, Uint8Array.of(111, 107)), [OK2]],
     [
       'with text above ASCII, as UTF-8',

@@ -43,6 +43,12 @@ export interface ReplyMaker {
   raw(bytes: string | Uint8Array): Reply
   /** An interim response (1xx); say what comes behind it with `followedBy`. Default: 103 without fields. */
   interim(status?: number, headers?: ReplyFields): Reply
+  /**
+   * A 101: from then on the connection in `upstream.connections` is the upstream's end of a tunnel, to
+   * read and to write as the test likes; it ends its side when the proxy has ended the other.
+   * @param protocol the one that was granted. Default: `websocket`.
+   */
+  upgrade(protocol?: string, headers?: ReplyFields): Reply
   /** No answer, now or to any later request of the connection, which stays open. */
   never(): Reply
   /** No answer but a FIN. */
@@ -57,6 +63,7 @@ export interface ReplyMaker {
  * What a scripted upstream answers, as a value.
  * @example
  * reply(200, 'hello', { headers: { 'Content-Type': 'text/plain' } }).after(20)
+ * reply.upgrade('websocket').followedBy(reply.raw('the first bytes of the tunnel'))
  * reply.interim(103, { Link: '</a.css>' }).followedBy(reply(200, 'late'))
  * reply(200, 'x'.repeat(1000), { chunked: [10, 100] }).cutAfter(300, 'reset')
  */
@@ -65,6 +72,10 @@ export const reply: ReplyMaker = Object.assign(respond, {
   interim: (status: number = 103, headers: ReplyFields = []): Reply => {
     intInRange('status', status, 100, 199)
     return new Reply([send('head', head(status, reasonPhrase(status), pairs(headers)))])
+  },
+  upgrade: (protocol: string = 'websocket', headers: ReplyFields = []): Reply => {
+    const fields: Field[] = [...pairs(headers), ['Connection', 'Upgrade'], ['Upgrade', protocol]]
+    return new Reply([send('head', head(101, reasonPhrase(101), fields)), { kind: 'tunnel' }])
   },
   never: (): Reply => new Reply([{ kind: 'stall' }]),
   close: (): Reply => new Reply([{ kind: 'end' }]),

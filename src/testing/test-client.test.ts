@@ -48,6 +48,40 @@ async function direct(world: TestWorld, upstream: ScriptedUpstream): Promise<Tes
   return new TestClient(world, connection, () => undefined)
 }
 
+describe('a request for an upgrade', () => {
+  test('is answered when the tunnel begins, whose ends are the two peers', async (t) => {
+    const { world, upstream, proxy } = await scene(t)
+    upstream.answer(reply.upgrade('chat').followedBy(reply.raw('welcome')))
+    const client = await proxy.client()
+    const { status, attempts, connectionOpen } = await client.get('/', { upgrade: 'chat' })
+    assert.deepEqual([status, attempts[0]?.outcome, connectionOpen], [101, 'open', true])
+    await client.peer.untilText('welcome')
+    const [origin] = upstream.connections
+    client.send('GET /no request HTTP/1.1\r\n\r\n')
+    await origin?.untilText('/no request')
+    assert.deepEqual([upstream.requests.length, client.peer.rest], [1, 'welcome'])
+    client.peer.end()
+    await client.peer.untilClosed()
+    assert.equal(world.clock.nowMs(), 0)
+    assert.equal(proxy.sessions[0]?.loggings, 1)
+  })
+
+  test('and CONNECT, whose 2xx begins one', async (t) => {
+    const world = newWorld(t)
+    const upstream = world.upstream('10.0.0.1:80')
+    const proxy = await world.proxy(
+      { newCtx: () => undefined, upstreamPeer: () => new HttpPeer('10.0.0.1:80') },
+      { options: { allowConnect: true } },
+    )
+    upstream.answer('HTTP/1.1 200 OK\r\n\r\n')
+    const client = await proxy.client()
+    const answer = await client.request({ method: 'CONNECT', path: 'a.example:443' })
+    assert.equal(answer.status, 200)
+    client.peer.reset()
+    await upstream.connections[0]?.untilClosed()
+  })
+})
+
 describe('requests on one connection', () => {
   test('one after the other reuse it, each with its own hooks', async (t) => {
     const { upstream, proxy } = await scene(t, { connectedToUpstream: () => undefined })

@@ -79,7 +79,8 @@ export class TestClient {
 
   /**
    * Makes a request, at once and behind all that was sent before; lets time pass until its answer is
-   * there. An answer that does not come whole within 120 s is no rejection: see `failure`.
+   * there. An answer that does not come whole within 120 s is no rejection: see `failure`. After one
+   * that opens a tunnel, 101 or a 2xx to CONNECT, `peer` has what comes through it, as its `rest`.
    */
   request(request: TestRequest = {}): Promise<Exchange> {
     const encoded = encodeRequest(request)
@@ -180,8 +181,11 @@ export class TestClient {
   }
 
   /** A hook may still be at work when the answer is there: `logging` tells that none is. */
-  #isOver({ isDone, index }: Pending): boolean {
-    return isDone && (!this.open || this.#session(index)?.loggings !== 0)
+  #isOver({ isDone, index, method, messages }: Pending): boolean {
+    if (!isDone) return false
+    // The request goes on as long as its tunnel does.
+    if (isTunnel(method, messages.at(-1)?.status ?? 0)) return true
+    return !this.open || this.#session(index)?.loggings !== 0
   }
 
   /** Gives what has come to those who wait for it, in the order of their requests. */
@@ -283,6 +287,11 @@ interface Pending {
   /** Whether the final response has come, or never will. */
   isDone: boolean
   doneMs: number
+}
+
+/** Whether no HTTP follows behind the response (RFC 9112 §6.3, 1 and 2). */
+function isTunnel(method: string, status: number): boolean {
+  return status === 101 || (method === 'CONNECT' && status >= 200 && status < 300)
 }
 
 /** By how much each counter has changed; those that have not are left out. */

@@ -78,6 +78,12 @@ describe('a request with a body', () => {
     )
   })
 
+  test('asks for the upgrade that it names', () => {
+    assert.deepEqual(writes({ headers: { Host: 'a' }, upgrade: 'websocket' }), [
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    ])
+  })
+
   test('waits behind the head for the 100 that is asked for', () => {
     assert.deepEqual(writes({ headers: { Host: 'a' }, body: 'x', expectContinue: true }), [
       'GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n',

@@ -28,6 +28,8 @@ export interface TestRequest {
    * for a second; not at all after a final one. Default: false.
    */
   readonly expectContinue?: boolean
+  /** What the connection is to become, such as `websocket`: adds `Connection` and `Upgrade`. Default: nothing. */
+  readonly upgrade?: string
   /** Exactly these bytes in one write, in place of all the above; text is latin1. Default: none. */
   readonly raw?: string | Buffer
 }
@@ -68,6 +70,9 @@ function fieldsOf(request: TestRequest): (readonly [string, string])[] {
   const fields = isPairs(headers) ? [...headers] : Object.entries(headers)
   if (!hasField(fields, 'host')) fields.unshift(['Host', 'test.example'])
   if (request.expectContinue === true) fields.push(['Expect', '100-continue'])
+  if (request.upgrade !== undefined) {
+    fields.push(['Connection', 'Upgrade'], ['Upgrade', request.upgrade])
+  }
   if (hasField(fields, 'content-length') || hasField(fields, 'transfer-encoding')) return fields
   if (isList(body) || request.trailers !== undefined) fields.push(['Transfer-Encoding', 'chunked'])
   else if (body !== undefined) fields.push(['Content-Length', String(toBytes(body).length)])

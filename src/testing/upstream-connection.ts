@@ -181,6 +181,10 @@ export class UpstreamConnection {
             this.#changed()
           })
           return
+        case 'tunnel':
+          this.#isTaken = true
+          this.#endsWithPeer = true
+          break
         case 'end':
         case 'reset':
         case 'stall':
