@@ -79,10 +79,20 @@ export const ERROR_CODES = {
     status: 502,
     text: 'the peer closed before it answered',
   },
+  PGR_UPSTREAM_RESET: {
+    source: 'upstream',
+    status: 502,
+    text: 'the peer reset the stream of the request',
+  },
+  PGR_UPSTREAM_H2_ERROR: {
+    source: 'upstream',
+    status: 502,
+    text: 'the peer does not speak HTTP/2 as it should',
+  },
   PGR_RESPONSE_INVALID: {
     source: 'upstream',
     status: 502,
-    text: 'the response head is not HTTP/1',
+    text: 'the response head is malformed',
   },
   PGR_RESPONSE_TOO_LARGE: {
     source: 'upstream',

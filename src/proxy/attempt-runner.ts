@@ -50,7 +50,8 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
   /** Makes one attempt; the owner is told once how it ended. */
   start(relay: Relay<Ctx>, attempt: Attempt): void {
     // A pooled connection costs no wait; it was watched while idle, so it stands.
-    const upstream = this.#context.connector.reuse(attempt.peer, relay)
+    const upgrades = relay.downstream.upgrade !== null
+    const upstream = this.#context.connector.reuse(attempt.peer, relay, upgrades)
     if (upstream === undefined) {
       void this.#connect(relay, attempt)
       return
@@ -61,13 +62,14 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
 
   async #connect(relay: Relay<Ctx>, attempt: Attempt): Promise<void> {
     const { peer } = attempt
+    const upgrades = relay.downstream.upgrade !== null
     const gone = new AbortController()
     relay.onClientGone = () => {
       gone.abort()
     }
     let upstream: UpstreamSession
     try {
-      upstream = await this.#context.connector.open(peer, relay, gone.signal)
+      upstream = await this.#context.connector.open(peer, relay, upgrades, gone.signal)
     } catch (thrown) {
       relay.onClientGone = null
       await this.#failToConnect(relay, peer, hookError(thrown))

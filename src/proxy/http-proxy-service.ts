@@ -186,16 +186,17 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     const { limits, timeouts, abortOnClose = true, allowConnect = false } = this.#options
     const { maxRetryBytes = 65_536 } = this.#options
     const conf = this.#configuration
+    const maxIdleConnections = this.#options.maxIdleUpstreams ?? conf.upstreamKeepalivePoolSize
     const connector = new Connector({
       env,
       logger,
       counters,
-      maxIdleConnections: this.#options.maxIdleUpstreams ?? conf.upstreamKeepalivePoolSize,
+      maxIdleConnections,
       clientBindToIpv4: conf.clientBindToIpv4,
       clientBindToIpv6: conf.clientBindToIpv6,
       ...(conf.ca !== undefined && { ca: conf.ca }),
     })
-    this.#connector = new HttpConnector({ env, connector })
+    this.#connector = new HttpConnector({ env, connector, maxIdleConnections, counters })
     const pipeline = new Pipeline(this.#hooks, {
       env,
       connector: this.#connector,

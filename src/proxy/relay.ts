@@ -89,14 +89,15 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
   // The request: downstream to upstream
 
   #sendRequest(upstream: UpstreamSession, request: RequestHeader): void {
-    const hasBody = this.downstream.bodyLength !== 0
+    const { bodyLength, acceptsTrailers } = this.downstream
     const { method, target } = this.downstream.header
     if (request.method !== method || request.target !== target) request.assertWritable()
     // A client that did not ask for it would take the tunnel for a response.
     if (request.upgrade !== null && request.upgrade !== this.downstream.upgrade) {
       throw new ProxyError('PGR_OPTION_INVALID', 'upgrade: the client did not ask for it')
     }
-    upstream.writeHeader(request, declaredLength(request.headers, hasBody ? CHUNKED : 0))
+    const length = declaredLength(request.headers, bodyLength === 0 ? 0 : CHUNKED)
+    upstream.writeHeader(request, length, acceptsTrailers)
     const again = this.#retryBuffer?.pieces ?? []
     // An end that an earlier attempt was told of is not told again.
     if (again.length > 0 || this.#requestEnded) {

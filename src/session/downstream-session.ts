@@ -27,6 +27,8 @@ export interface DownstreamSession {
   readonly bodyLength: BodyLength
   /** What the client wants the connection to become, as it wrote it; `null` for an ordinary request. */
   readonly upgrade: string | null
+  /** Whether the client takes trailers in the response (`TE: trailers`, RFC 9110 §10.1.4). */
+  readonly acceptsTrailers: boolean
   /** Facts about the client's connection. */
   readonly digest: ConnectionDigest
   /** Who is told of the request body and of the client's end. */

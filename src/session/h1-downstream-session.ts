@@ -51,6 +51,7 @@ export class H1DownstreamSession implements DownstreamSession {
   readonly header: RequestHeader
   readonly bodyLength: BodyLength
   readonly upgrade: string | null
+  readonly acceptsTrailers: boolean
   handler: DownstreamHandler | null = null
   bodyDone: boolean
   /** Bytes of the request's body proper. */
@@ -67,7 +68,6 @@ export class H1DownstreamSession implements DownstreamSession {
 
   readonly #owner: H1SessionOwner
   readonly #speaks11: boolean
-  readonly #acceptsTrailers: boolean
   #skipsBody = false
   #tunnel: H1TunnelEnd | null = null
   #finished = false
@@ -82,7 +82,7 @@ export class H1DownstreamSession implements DownstreamSession {
     this.bodyDone = head.bodyLength === 0
     this.keepAlive = head.keepAlive
     this.#speaks11 = head.header.version === '1.1'
-    this.#acceptsTrailers = head.acceptsTrailers
+    this.acceptsTrailers = head.acceptsTrailers
   }
 
   /** Whether the body is complete and still wanted, which the piece before its end may have changed. */
@@ -161,7 +161,7 @@ export class H1DownstreamSession implements DownstreamSession {
   writeEnd(trailers: HeaderMap | null): void {
     if (this.#finished || this.responseDone) return
     if (!this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'an end before its head')
-    const drained = this.#owner.writer.end(this.#acceptsTrailers ? trailers : null)
+    const drained = this.#owner.writer.end(this.acceptsTrailers ? trailers : null)
     this.responseDone = true
     if (!drained) this.#owner.watchWrites()
   }

@@ -41,8 +41,12 @@ export interface UpstreamSession {
   /** Body bytes of the response received so far. */
   readonly bodyBytesRead: number
 
-  /** Writes the head; it leaves with the first body bytes or with `flush`. */
-  writeHeader(header: RequestHeader, bodyLength: BodyLength): void
+  /**
+   * Writes the head; it leaves with the first body bytes or with `flush`.
+   * @param acceptsTrailers whether the client takes trailers in the response.
+   * @throws {@link ProxyError} when the upstream is gone or the head cannot be written.
+   */
+  writeHeader(header: RequestHeader, bodyLength: BodyLength, acceptsTrailers: boolean): void
   /** Writes body bytes. `false`: some are pending, keep them unchanged and wait for the drain. */
   writeBody(buffer: Buffer, from: number, to: number): boolean
   /** Completes the request. */

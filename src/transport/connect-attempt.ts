@@ -22,12 +22,20 @@ export class ConnectAttempt {
   readonly #settings: ConnectSettings
   readonly #peer: HttpPeer
   readonly #signal: AbortSignal | undefined
+  readonly #alpn: readonly string[] | undefined
   readonly #startedMs: number
 
-  constructor(settings: ConnectSettings, peer: HttpPeer, signal: AbortSignal | undefined) {
+  /** @param alpn protocols to offer in a TLS handshake. Default: the peer's. */
+  constructor(
+    settings: ConnectSettings,
+    peer: HttpPeer,
+    signal: AbortSignal | undefined,
+    alpn: readonly string[] | undefined,
+  ) {
     this.#settings = settings
     this.#peer = peer
     this.#signal = signal
+    this.#alpn = alpn
     this.#startedMs = settings.env.clock.nowMs()
   }
 
@@ -36,7 +44,7 @@ export class ConnectAttempt {
     const peer = this.#peer
     this.#signal?.throwIfAborted()
     const address = parseHostAddress(peer.address)
-    const tls = peer.tls ? peer.tlsOptions(this.#settings.ca) : null
+    const tls = peer.tls ? peer.tlsOptions(this.#settings.ca, this.#alpn) : null
     const addresses = address.kind === 'name' ? await this.#resolve(address) : [address]
     const plain = await this.#dialFirst(addresses)
     return tls ? this.#startTls(plain, tls) : plain

@@ -58,13 +58,18 @@ export class Connector {
   /**
    * Opens a connection to `peer`, paused, with TLS where the peer asks for it. The addresses of a
    * name are tried in turn. When it fails nothing stays open.
+   * @param alpn protocols to offer in the TLS handshake. Default: the peer's.
    * @throws {@link ProxyError} (rejects) `PGR_RESOLVE_FAILED`, `PGR_CONNECT_TIMEOUT`,
    * `PGR_CONNECT_REFUSED`, `PGR_CONNECT_NO_ROUTE`, `PGR_CONNECT_FAILED`, `PGR_BIND_FAILED`,
    * `PGR_TLS_HANDSHAKE_TIMEOUT`, `PGR_TLS_HANDSHAKE_FAILED`, `PGR_CERTIFICATE_INVALID`; the
    * signal's reason when that ended it.
    */
-  async connect(peer: HttpPeer, signal?: AbortSignal): Promise<Connection> {
-    const connection = await new ConnectAttempt(this.#settings, peer, signal).run()
+  async connect(
+    peer: HttpPeer,
+    signal?: AbortSignal,
+    alpn?: readonly string[],
+  ): Promise<Connection> {
+    const connection = await new ConnectAttempt(this.#settings, peer, signal, alpn).run()
     this.#counters.add('upstreamConnectionsOpened')
     return connection
   }

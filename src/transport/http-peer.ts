@@ -1,13 +1,28 @@
 /** `HttpPeer`: one upstream to send a request to, with everything that decides how it is reached. */
 import { createHash } from 'node:crypto'
-import { ProxyError } from '../error/index.js'
+import { ProxyError, intInRange } from '../error/index.js'
 import { parseHostAddress } from './address.js'
 import type { Pem, TlsClientOptions } from './tls-client-options.js'
+
+/**
+ * What is spoken to an upstream. `h2`: HTTP/2, agreed on in the TLS handshake; `h2c`: HTTP/2 in the clear,
+ * which the peer must be known to speak; `auto`: HTTP/2 where the TLS handshake agrees on it, else HTTP/1.1.
+ */
+export type UpstreamProtocol = 'http1' | 'h2' | 'h2c' | 'auto'
 
 /** How an upstream is reached. All times in ms; 0 switches a time-out off, but for `idleTimeoutMs`. */
 export interface PeerOptions {
   /** Speak TLS. Default: false. */
   readonly tls?: boolean
+  /** What is spoken; `auto` without `tls` is `http1`. Default: `http1`. */
+  readonly protocol?: UpstreamProtocol
+  /**
+   * Requests at once on one HTTP/2 connection, from 1; fewer where the peer allows fewer. More need
+   * fewer connections, but what delays one delays all on it. Default: 1, as in Pingora.
+   */
+  readonly maxH2Streams?: number
+  /** Time between two pings of an HTTP/2 connection, in use or not; 0: none are sent. Default: 0. */
+  readonly h2PingIntervalMs?: number
   /** Name to ask for by SNI and to verify. Default: empty; then the IP address itself is verified. */
   readonly sni?: string
   /** Verify the certificate, chain and name. Default: true. */
@@ -63,6 +78,8 @@ export class HttpPeer {
   readonly address: string
   /** Whether TLS is spoken. */
   readonly tls: boolean
+  /** What is spoken; never `auto` without TLS, where nothing can be agreed on. */
+  readonly protocol: UpstreamProtocol
   /** The name asked for by SNI; may be empty. */
   readonly sni: string
   /** Time for TCP connect, and again for the TLS handshake, in ms; 0: no limit. */
@@ -84,7 +101,8 @@ export class HttpPeer {
 
   /**
    * @param target an address, or anything that has one, such as a `Backend`.
-   * @throws {@link ProxyError} `PGR_ADDRESS_INVALID` when a string is not an address.
+   * @throws {@link ProxyError} `PGR_ADDRESS_INVALID` when a string is not an address;
+   * `PGR_OPTION_INVALID` for a protocol that does not go with `tls`, or numbers out of range beside it.
    */
   constructor(target: string | { readonly address: string }, options: PeerOptions = NO_OPTIONS) {
     if (typeof target === 'string') {
@@ -96,6 +114,7 @@ export class HttpPeer {
       this.target = target
     }
     this.tls = options.tls ?? false
+    this.protocol = options.protocol === undefined ? 'http1' : checkedProtocol(options, this.tls)
     this.sni = options.sni ?? ''
     this.connectTimeoutMs = options.connectTimeoutMs ?? PEER_DEFAULTS.connectTimeoutMs
     this.totalConnectTimeoutMs =
@@ -105,6 +124,16 @@ export class HttpPeer {
     this.idleTimeoutMs = options.idleTimeoutMs ?? PEER_DEFAULTS.idleTimeoutMs
     this.bindTo = options.bindTo ?? ''
     this.#options = options
+  }
+
+  /** Requests at once on one HTTP/2 connection. */
+  get maxH2Streams(): number {
+    return this.#options.maxH2Streams ?? 1
+  }
+
+  /** Time between two pings of an HTTP/2 connection, in ms; 0: none. */
+  get h2PingIntervalMs(): number {
+    return this.#options.h2PingIntervalMs ?? 0
   }
 
   /**
@@ -136,8 +165,12 @@ export class HttpPeer {
     return `${this.address}|tls|${names}|${verify}|${pems}|${this.bindTo}|${group}`
   }
 
-  /** What the TLS handshake needs; only for a peer with `tls`. @param defaultCa trusted when the peer names no CA. */
-  tlsOptions(defaultCa?: Pem): TlsClientOptions {
+  /**
+   * What the TLS handshake needs; only for a peer with `tls`.
+   * @param defaultCa trusted when the peer names no CA.
+   * @param alpn protocols to offer. Default: those of `protocol`.
+   */
+  tlsOptions(defaultCa?: Pem, alpn: readonly string[] = ALPN[this.protocol]): TlsClientOptions {
     const options = this.#options
     const verifyChain = options.verify ?? true
     const verifyName = verifyChain && (options.verifyHostname ?? true) ? this.#nameToVerify() : ''
@@ -149,7 +182,7 @@ export class HttpPeer {
       ...(ca !== undefined && { ca }),
       ...(options.cert !== undefined && { cert: options.cert }),
       ...(options.key !== undefined && { key: options.key }),
-      alpn: ['http/1.1'],
+      alpn,
       sessionKey: this.reuseKey,
     }
   }
@@ -174,6 +207,20 @@ export class HttpPeer {
   }
 }
 
+function checkedProtocol(options: PeerOptions, tls: boolean): UpstreamProtocol {
+  const { protocol = 'http1', maxH2Streams = 1, h2PingIntervalMs = 0 } = options
+  intInRange('maxH2Streams', maxH2Streams, 1, MAX_STREAMS)
+  intInRange('h2PingIntervalMs', h2PingIntervalMs, 0, MAX_INTERVAL_MS)
+  if (protocol === 'auto' && !tls) return 'http1'
+  if (protocol === 'h2' && !tls)
+    throw new ProxyError('PGR_OPTION_INVALID', 'protocol h2 needs tls; in the clear it is h2c')
+  if (protocol === 'h2c' && tls)
+    throw new ProxyError('PGR_OPTION_INVALID', 'protocol h2c is without tls; with it it is h2')
+  if (!Object.hasOwn(ALPN, protocol))
+    throw new ProxyError('PGR_OPTION_INVALID', `protocol: got ${JSON.stringify(protocol)}`)
+  return protocol
+}
+
 /** A short text that is equal for equal certificates. Hashed once per object. */
 function pemKey(pem: Pem | undefined): string {
   if (pem === undefined) return ''
@@ -191,6 +238,16 @@ function hash(text: string): string {
   return createHash('sha256').update(text).digest('base64')
 }
 
+/** What HTTP/2 can count (RFC 9113 §5.1.1). */
+const MAX_STREAMS = 2 ** 31 - 1
+const MAX_INTERVAL_MS = 86_400_000
+/** The protocols that each choice offers, the preferred one first. */
+const ALPN: Readonly<Record<UpstreamProtocol, readonly string[]>> = Object.freeze({
+  http1: ['http/1.1'],
+  h2: ['h2'],
+  h2c: [],
+  auto: ['h2', 'http/1.1'],
+})
 /** Weak: the entry goes with the certificate. */
 const PEM_KEYS = new WeakMap<object, string>()
 const NO_OPTIONS: PeerOptions = Object.freeze({})

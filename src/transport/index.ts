@@ -18,7 +18,7 @@ export type { ConnectionDigest, ProxyProtocolDigest, TlsDigest } from './digest.
 export type { DialOptions, Environment, Listener, Network, Random } from './environment.js'
 export type { ListenOptions } from './listen-options.js'
 export { HttpPeer, PEER_DEFAULTS } from './http-peer.js'
-export type { PeerOptions } from './http-peer.js'
+export type { PeerOptions, UpstreamProtocol } from './http-peer.js'
 export type { InheritedSocket, ListeningSocket, ListeningSockets } from './listening-sockets.js'
 export { NodeNetwork } from './node/node-network.js'
 export type { NodeNetworkOptions } from './node/node-network.js'

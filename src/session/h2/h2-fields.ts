@@ -99,11 +99,13 @@ export function requestFields(
   fields[':path'] = header.target
   fields[':scheme'] = scheme
   fields[':authority'] = header.headers.host ?? ''
+  let saysTrailers = acceptsTrailers
   header.headers.forEach((key, value) => {
-    if (key !== 'host') addField(fields, key, value)
+    if (key === 'te') saysTrailers ||= value === 'trailers'
+    else if (key !== 'host') addField(fields, key, value)
   })
-  // Hop by hop: said anew, and only for the client that said it.
-  if (acceptsTrailers) fields.te = 'trailers'
+  // Hop by hop: said anew, and only for the client, or the hook, that said it.
+  if (saysTrailers) fields.te = 'trailers'
   return fields
 }
 
@@ -250,8 +252,10 @@ function emptyFields(): OutgoingHttpHeaders {
 
 function addField(fields: OutgoingHttpHeaders, key: string, value: string): void {
   if (OF_THE_CONNECTION.has(key) || key === 'te') return
+  // Receivers drop a field whose value has blanks around it (RFC 9113 §8.2.1) without a word.
+  const text = BLANK_AT_END.test(value) ? value.trim() : value
   const before = fields[key]
-  fields[key] = before === undefined ? value : repeated(key, before, value)
+  fields[key] = before === undefined ? text : repeated(key, before, text)
 }
 
 /** Node refuses to send some fields twice: of a list it takes the list, of others the first must do. */
@@ -269,6 +273,7 @@ function isTarget(target: string, method: string): boolean {
   return TARGET.test(target) || (target === '*' && method === 'OPTIONS')
 }
 
+const BLANK_AT_END = /^[ \t]|[ \t]$/
 /** A path and a query, none of their bytes a blank or a control. */
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/
 /** uri-host [":" port] (RFC 9110 §7.2); no user information. */
