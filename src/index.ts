@@ -12,6 +12,8 @@ export type {
   FailToProxyVerdict,
   HttpProxyService,
   HttpProxyServiceOptions,
+  ListenerSettings,
+  ListenerTls,
   OwnResponse,
   ProxyHttp,
   Session,

@@ -8,23 +8,53 @@ import {
   field,
   fixedField,
   integerField,
+  listOrOtherField,
   notYetField,
   sizeField,
   textField,
   zod,
 } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
-import { parseHostAddress, parseSocketAddress } from '../transport/index.js'
+import { checkCiphers, parseHostAddress, parseSocketAddress } from '../transport/index.js'
 
 /** The sections as they stand in a file, checked one by one. */
 export interface BalancerSections {
-  readonly listeners: readonly { readonly address: string }[]
+  readonly listeners: readonly ListenerSection[]
   readonly upstreams: Readonly<Record<string, UpstreamSection>>
   readonly forwarding?: ForwardingSection | undefined
   readonly max_connections?: MaxConnectionsSection | undefined
   readonly limits?: LimitsSection | undefined
   readonly client_timeouts?: ClientTimeoutsSection | undefined
   readonly abort_on_close?: boolean | undefined
+}
+
+/** One entry of `listeners`. */
+export interface ListenerSection {
+  readonly address: string
+  readonly tls?: ListenerTlsSection | readonly CertificateSection[] | undefined
+}
+
+/** One certificate of a listener; the paths are as written. */
+export interface CertificateSection {
+  readonly cert: string
+  readonly key: string
+  readonly ocsp?: string | undefined
+}
+
+/** `tls` of a listener; times in ms. */
+export interface ListenerTlsSection {
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly ocsp?: string | undefined
+  readonly certificates?: readonly CertificateSection[] | undefined
+  readonly client_ca?: string | undefined
+  readonly client_cert?: 'required' | 'optional' | undefined
+  readonly min_version?: '1.2' | '1.3' | undefined
+  readonly ciphers?: string | undefined
+  readonly handshake_timeout?: number | undefined
+  readonly max_handshakes?: number | undefined
+  readonly ticket_key?: string | undefined
+  readonly key_log?: string | undefined
 }
 
 /** One entry of `upstreams`. */
@@ -142,14 +172,39 @@ export const BALANCER_KEYS: readonly string[] = Object.freeze([
   'admin',
 ])
 
-function listenerSchema(): z.ZodType<{ readonly address: string }> {
+function listenerSchema(): z.ZodType<ListenerSection> {
   const z = zod()
   return z.strictObject({
     address: listenAddressField(),
-    tls: notYetField(),
+    tls: listenerTlsSchema().optional(),
     h2c: fixedField(false).optional(),
     proxy_protocol: fixedField(false).optional(),
   })
+}
+
+/** One certificate with what else is to be said, or a list of certificates chosen by name. */
+function listenerTlsSchema(): z.ZodType<ListenerTlsSection | readonly CertificateSection[]> {
+  const z = zod()
+  const file = textField('the path of a PEM file')
+  const certificate = z.strictObject({
+    cert: file,
+    key: file,
+    ocsp: textField('the path of an OCSP response in DER').optional(),
+  })
+  const certificates = z.array(certificate).min(1, 'empty; expected at least one certificate')
+  const section = z.strictObject({
+    ...certificate.partial().shape,
+    certificates: certificates.optional(),
+    client_ca: file.optional(),
+    client_cert: choiceField(['required', 'optional']).optional(),
+    min_version: tlsVersionField().optional(),
+    ciphers: ciphersField().optional(),
+    handshake_timeout: durationField(1).optional(),
+    max_handshakes: integerField(1, 1_000_000).optional(),
+    ticket_key: textField('the path of a file of 48 random bytes').optional(),
+    key_log: textField('the path of a file').optional(),
+  })
+  return listOrOtherField(certificates, section)
 }
 
 function upstreamSchema(): z.ZodType<UpstreamSection> {
@@ -269,10 +324,23 @@ function trustedProxyField(): z.ZodType<string> {
   })
 }
 
+function ciphersField(): z.ZodType<string> {
+  return field('cipher suites as OpenSSL writes them', (value) => {
+    if (typeof value !== 'string' || value === '') return undefined
+    checkCiphers(value)
+    return value
+  })
+}
+
+function tlsVersionField(): z.ZodType<'1.2' | '1.3'> {
+  return field('1.2 or 1.3', (value) => TLS_VERSIONS.find((version) => version === String(value)))
+}
+
 function countField(): z.ZodType<number> {
   return integerField(0, 1_000_000)
 }
 
+const TLS_VERSIONS = ['1.2', '1.3'] as const
 /** Every client may make us hold as much as this. */
 const MAX_HEAD_BYTES = 16 * 1024 ** 2
 const MAX_RETRY_BYTES = 1024 ** 3

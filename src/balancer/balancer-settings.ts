@@ -1,13 +1,14 @@
 /** What the ready-made balancer does: the configuration file or command line, resolved and checked. */
 import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
+import type { ListenerTls } from '../proxy/index.js'
 import { DOWNSTREAM_TIMEOUTS } from '../session/index.js'
 import type { DownstreamTimeouts } from '../session/index.js'
 
 /** Everything a balancer is built from. */
 export interface BalancerSettings {
-  /** Where clients connect, as `1.2.3.4:80`, `[::]:80` or `unix:/PATH`; at least one. */
-  readonly listeners: readonly string[]
+  /** Where clients connect; at least one. */
+  readonly listeners: readonly BalancerListener[]
   /** Where all requests go. */
   readonly upstream: UpstreamSettings
   /** What upstreams are told about the client. */
@@ -20,6 +21,14 @@ export interface BalancerSettings {
   readonly clientTimeouts: DownstreamTimeouts
   /** Whether a FIN after a complete request means that the client is gone. */
   readonly abortOnClose: boolean
+}
+
+/** One place where clients connect. */
+export interface BalancerListener {
+  /** `1.2.3.4:80`, `[::]:80` or `unix:/PATH`. */
+  readonly address: string
+  /** How TLS is spoken, with the paths of its files; `undefined`: it is not. */
+  readonly tls: ListenerTls | undefined
 }
 
 /** A group of servers that can answer the same requests. */
@@ -167,13 +176,13 @@ export const BALANCER_DEFAULTS: {
 
 /** The settings of a balancer for which only its listeners and its upstream were chosen. */
 export function defaultSettings(
-  listeners: BalancerSettings['listeners'],
+  listeners: readonly string[],
   upstream: Omit<UpstreamSettings, 'retries' | 'timeouts' | 'maxIdle'>,
 ): BalancerSettings {
   const { retries, timeouts, forwarding, maxConnections, limits, clientTimeouts, abortOnClose } =
     BALANCER_DEFAULTS
   return {
-    listeners,
+    listeners: listeners.map((address) => ({ address, tls: undefined })),
     upstream: { ...upstream, retries, timeouts, maxIdle: undefined },
     forwarding,
     maxConnections,

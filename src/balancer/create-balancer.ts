@@ -49,7 +49,7 @@ export async function createBalancer(
     abortOnClose: settings.abortOnClose,
     ...(upstream.maxIdle !== undefined && { maxIdleUpstreams: upstream.maxIdle }),
   })
-  for (const address of settings.listeners) proxy.addListener(address)
+  for (const { address, tls } of settings.listeners) proxy.addListener(address, tls && { tls })
   if (!upstream.healthCheck) return [proxy]
   balancer.setHealthCheck(new BackendHealthCheck(upstream.healthCheck, routes))
   balancer.healthCheckFrequencyMs = upstream.healthCheck.intervalMs

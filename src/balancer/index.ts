@@ -6,6 +6,7 @@ export type { BalancerProxyParts } from './balancer-proxy.js'
 export { BALANCER_DEFAULTS, defaultSettings } from './balancer-settings.js'
 export type {
   BackendSettings,
+  BalancerListener,
   BalancerSettings,
   ClientLimits,
   ConnectionLimits,

@@ -70,11 +70,10 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     'F:1:12: listeners: empty; expected at least one listener',
   ],
   [
-    "listeners: [{ address: 'localhost:80', h2c: true, tls: { cert: a, key: b } }]\nupstreams: { a: { backends: [] } }",
+    "listeners: [{ address: 'localhost:80', h2c: true }]\nupstreams: { a: { backends: [] } }",
     [
       'F:1:24: listeners[0].address: "localhost:80": an IP address is needed, not a name',
       'F:1:45: listeners[0].h2c: true: not available yet; expected false',
-      'F:1:56: listeners[0].tls: not available yet; leave it out',
       'F:2:29: upstreams.a.backends: empty; expected at least one backend',
     ].join('\n'),
   ],
@@ -151,7 +150,7 @@ describe('readBalancer', () => {
 
   test('fills everything that is left out with the documented defaults', () => {
     assert.deepEqual(read(LEAST), {
-      listeners: ['127.0.0.1:0'],
+      listeners: [{ address: '127.0.0.1:0', tls: undefined }],
       upstream: {
         name: 'a',
         backends: [{ address: 'b:1', weight: 1 }],
@@ -197,7 +196,10 @@ client_timeouts: { header: 10s, body: 500ms, write: 2m }
 abort_on_close: false
 `)
     assert.deepEqual(settings, {
-      listeners: ['unix:/etc/p/run/p.sock', '[::]:80'],
+      listeners: [
+        { address: 'unix:/etc/p/run/p.sock', tls: undefined },
+        { address: '[::]:80', tls: undefined },
+      ],
       upstream: {
         name: 'api',
         backends: [

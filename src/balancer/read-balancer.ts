@@ -20,6 +20,8 @@ import type {
 } from './balancer-settings.js'
 import { BALANCER_KEYS, balancerSchema } from './balancer-schema.js'
 import type { BalancerSections, TlsSection, UpstreamSection } from './balancer-schema.js'
+import { readListenerTls } from './read-listener-tls.js'
+import { readNamedFile } from './read-named-file.js'
 
 /** A configuration file, resolved. */
 export interface BalancerFile {
@@ -64,7 +66,10 @@ function resolveSections(
   const { header, body, write } = sections.client_timeouts ?? {}
   const { abortOnClose, clientTimeouts, maxConnections } = BALANCER_DEFAULTS
   return {
-    listeners: sections.listeners.map(({ address }) => resolveUnixPath(document, address)),
+    listeners: sections.listeners.map(({ address, tls }, index) => ({
+      address: resolveUnixPath(document, address),
+      tls: tls && readListenerTls(document, index, tls, problems),
+    })),
     upstream: resolveUpstream(document, only[0], only[1], problems),
     forwarding: resolveForwarding(sections),
     maxConnections: {
@@ -141,21 +146,8 @@ function resolveTls(
   section: TlsSection,
   problems: ConfigProblem[],
 ): UpstreamTls {
-  /** Reads the file that `key` names; a failure is a problem at that key. */
-  const read = (
-    key: 'ca' | 'cert' | 'key',
-    reader: (path: string) => string,
-  ): string | undefined => {
-    const path = section[key]
-    if (path === undefined) return undefined
-    try {
-      return reader(document.resolvePath(path))
-    } catch (thrown) {
-      if (!(thrown instanceof ProxyError)) throw thrown
-      problems.push(document.problem(['upstreams', upstream, 'tls', key], thrown.message))
-      return undefined
-    }
-  }
+  const read = (key: 'ca' | 'cert' | 'key', reader: (path: string) => string): string | undefined =>
+    readNamedFile(document, ['upstreams', upstream, 'tls', key], section[key], reader, problems)
   if ((section.cert === undefined) !== (section.key === undefined)) {
     const text = 'cert and key belong together; expected both or neither'
     problems.push(document.problem(['upstreams', upstream, 'tls'], text))

@@ -15,7 +15,8 @@ export {
   textField,
 } from './field-schemas.js'
 export { zod } from './lazy-packages.js'
-export { readCertificates, readPrivateKey } from './pem-file.js'
+export { FileWatch } from './file-watch.js'
+export { readBinary, readCertificates, readPrivateKey, validityProblem } from './pem-file.js'
 export { nearestName } from './nearest-name.js'
 export { parseDurationMs, parseSizeBytes } from './units.js'
-export { validateDocument, validateValue } from './validate-document.js'
+export { listOrOtherField, validateDocument, validateValue } from './validate-document.js'

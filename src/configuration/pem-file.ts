@@ -35,11 +35,34 @@ export function readPrivateKey(path: string, certificates: string): string {
   return text
 }
 
+/**
+ * Reads a file that is no text, such as an OCSP response.
+ * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID` when it cannot be read, is empty or larger
+ * than 4 MiB.
+ */
+export function readBinary(path: string): Buffer {
+  const bytes = readWhole(path)
+  if (bytes.length === 0) throw invalid(`${path}: is empty`)
+  return bytes
+}
+
+/** Why a certificate cannot be used at `nowMs`, by its dates; empty when it can. */
+export function validityProblem(certificates: string | Buffer, nowMs: number): string {
+  const { validFrom, validTo } = new X509Certificate(certificates)
+  if (nowMs > Date.parse(validTo)) return `the certificate has expired: it was valid to ${validTo}`
+  if (nowMs >= Date.parse(validFrom)) return ''
+  return `the certificate is not valid before ${validFrom}`
+}
+
 function readPem(path: string): string {
+  return readWhole(path).toString('latin1')
+}
+
+function readWhole(path: string): Buffer {
   try {
     if (statSync(path).size > MAX_PEM_BYTES)
-      throw invalid(`${path}: larger than 4 MiB; too large for PEM`)
-    return readFileSync(path, 'latin1')
+      throw invalid(`${path}: larger than 4 MiB; too large for what it should be`)
+    return readFileSync(path)
   } catch (thrown) {
     if (thrown instanceof ProxyError) throw thrown
     throw new ProxyError('PGR_CONFIGURATION_INVALID', `${path} ${readFailure(thrown)}`, {

@@ -53,6 +53,21 @@ export function validateValue<T>(
   return undefined
 }
 
+/** A value that may be a list or something else; its problems are those of the one that it is. */
+export function listOrOtherField<L, O>(list: z.ZodType<L>, other: z.ZodType<O>): z.ZodType<L | O> {
+  const z = zod()
+  return z.unknown().transform((value, context): L | O => {
+    // Not a union: the message of that would say nothing about the member that was meant.
+    const schema: z.ZodType<L | O> = Array.isArray(value) ? list : other
+    const result = schema.safeParse(value, { error: describeIssue })
+    if (result.success) return result.data
+    // The type of an issue that is done differs from that of one to be made in `input` alone.
+    for (const issue of result.error.issues)
+      context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue)
+    return z.NEVER
+  })
+}
+
 /** Names the nearest known key; without a near one, all of them. */
 export function unknownKeyText(key: string, known: readonly string[]): string {
   const nearest = nearestName(key, known)

@@ -160,6 +160,21 @@ export const ERROR_CODES = {
     status: 408,
     text: 'no byte went through the tunnel in time',
   },
+  PGR_CLIENT_TLS_FAILED: {
+    source: 'downstream',
+    status: 499,
+    text: 'the TLS handshake of a client failed',
+  },
+  PGR_CLIENT_TLS_TIMEOUT: {
+    source: 'downstream',
+    status: 499,
+    text: 'the TLS handshake of a client took too long',
+  },
+  PGR_CLIENT_CERTIFICATE_INVALID: {
+    source: 'downstream',
+    status: 499,
+    text: 'the certificate of a client was not accepted',
+  },
   // Internal.
   PGR_HOOK_FAILED: { source: 'internal', status: 500, text: 'a hook threw' },
   PGR_HTTP_STATUS: { source: 'internal', status: 500, text: 'a hook asked for this status' },

@@ -32,6 +32,10 @@ export const COUNTER_NAMES = [
   'tunnelsOpen',
   /** Downstream connections closed before their first request: filtered, or without a valid PROXY header. */
   'downstreamConnectionsRefused',
+  /** TLS handshakes with clients that succeeded. */
+  'downstreamHandshakes',
+  /** Those of them that resumed a session. */
+  'downstreamHandshakesResumed',
   /** Throws and rejections that no hook's caller caught. */
   'uncaughtErrors',
 ] as const

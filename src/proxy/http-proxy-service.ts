@@ -5,15 +5,20 @@ import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
 import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '../server/index.js'
 import { DOWNSTREAM_TIMEOUTS, H1ServerConnection, HttpConnector } from '../session/index.js'
-import type { DownstreamTimeouts, H1ServerOptions } from '../session/index.js'
+import type { DownstreamTimeouts, H1ServerOptions, ServerConnection } from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
 import type { AdmissionOptions, Connection, HostAddress } from '../transport/index.js'
 import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
+import type { ListenerTls } from './listener-tls.js'
+import { readListenerTls } from './listener-tls.js'
 import { Pipeline } from './pipeline.js'
 import { RequestIds } from './request-ids.js'
 import type { ProxyHttp } from './proxy-http.js'
+import { TlsListener } from './tls-listener.js'
+import { TlsServerConnection } from './tls-server-connection.js'
+import type { Serve } from './tls-server-connection.js'
 
 /** Settings of a proxy service; the defaults are the documented limits and time-outs. */
 export interface HttpProxyServiceOptions {
@@ -46,6 +51,8 @@ export interface ListenerSettings extends AdmissionOptions {
   readonly backlog?: number
   /** Permission bits of a unix socket's file. Default: 0o666. */
   readonly unixMode?: number
+  /** Certificates and what else TLS needs. Default: connections are in the clear. */
+  readonly tls?: ListenerTls
 }
 
 /**
@@ -69,7 +76,8 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   readonly #options: HttpProxyServiceOptions
   readonly #listeners: { readonly address: HostAddress; readonly settings: ListenerSettings }[] = []
   readonly #acceptors: Acceptor[] = []
-  readonly #connections = new Set<H1ServerConnection>()
+  readonly #tlsListeners: TlsListener[] = []
+  readonly #connections = new Set<ServerConnection>()
   #connector: HttpConnector | null = null
   #stopping = false
   #keepsIdle = false
@@ -101,27 +109,42 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.addListener(`unix:${path}`, mode === undefined ? {} : { unixMode: mode })
   }
 
+  /** Listens with TLS and one certificate; the files may be replaced while it runs. */
+  addTls(address: string, certFile: string, keyFile: string): void {
+    this.addTlsWithSettings(address, { certificates: [{ certFile, keyFile }] })
+  }
+
+  /** Listens with TLS as `tls` says; `addListener` with `{ tls }` is the same. */
+  addTlsWithSettings(address: string, tls: ListenerTls, settings: ListenerSettings = {}): void {
+    this.addListener(address, { ...settings, tls })
+  }
+
   /** Where the service listens, with real ports; empty before it does. */
   get addresses(): string[] {
     return this.#acceptors.map((acceptor) => formatAddress(acceptor.address))
   }
 
-  /** For `-t`: a service that listens nowhere is a mistake. */
+  /** For `-t`: a service that listens nowhere is a mistake, and so are certificates that are none. */
   check(): void {
-    if (this.#listeners.length > 0) return
-    throw new ProxyError('PGR_OPTION_INVALID', `${this.name}: no listener was added`)
+    if (this.#listeners.length === 0)
+      throw new ProxyError('PGR_OPTION_INVALID', `${this.name}: no listener was added`)
+    for (const { settings } of this.#listeners)
+      if (settings.tls) readListenerTls(settings.tls, { alpn: ALPN })
   }
 
   async start(context: ServiceContext): Promise<void> {
     this.check()
     const serverOptions = this.#serverOptions(context)
     for (const { address, settings } of this.#listeners) {
+      const { tls, ...socketSettings } = settings
+      const tlsListener = tls && this.#tlsListener(tls, address, context)
       const [first] = await context.env.network.resolve(address)
       if (first === undefined) throw new ProxyError('PGR_RESOLVE_FAILED', formatAddress(address))
       const { maxConnections, maxConnectionsPerClient } = this.#options
       const acceptor = new Acceptor({
         address: first,
-        ...settings,
+        ...socketSettings,
+        forTls: tls !== undefined,
         admissionTimeoutMs: serverOptions.timeouts.headerMs,
         ...(maxConnections !== undefined && { maxConnections }),
         ...(maxConnectionsPerClient !== undefined && { maxConnectionsPerClient }),
@@ -130,7 +153,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
         logger: context.logger,
       })
       await acceptor.listen((connection, prefix) => {
-        this.#serve(connection, prefix, acceptor, serverOptions)
+        this.#serve(connection, prefix, acceptor, serverOptions, tlsListener)
       })
       this.#acceptors.push(acceptor)
       // A stop may have come while the socket was being opened.
@@ -147,6 +170,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
 
   destroy(): void {
     this.#stopping = true
+    for (const each of this.#tlsListeners) each.stop()
     for (const acceptor of this.#acceptors) void acceptor.close()
     for (const connection of this.#connections) connection.destroy()
     this.#connector?.close()
@@ -155,6 +179,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   async #stop(keepsIdle: boolean): Promise<void> {
     this.#stopping = true
     this.#keepsIdle = keepsIdle
+    for (const each of this.#tlsListeners) each.stop()
     const closed = this.#acceptors.map((acceptor) => acceptor.close(keepsIdle))
     for (const connection of this.#connections) connection.drain(keepsIdle)
     await Promise.all(closed)
@@ -166,20 +191,36 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.#connector?.close()
   }
 
+  #tlsListener(tls: ListenerTls, address: HostAddress, context: ServiceContext): TlsListener {
+    const listener = new TlsListener(tls, { alpn: ALPN }, formatAddress(address), context)
+    this.#tlsListeners.push(listener)
+    if (!this.#stopping) listener.start()
+    return listener
+  }
+
   #serve(
     connection: Connection,
     prefix: Buffer | null,
     acceptor: Acceptor,
     options: H1ServerOptions,
+    tls: TlsListener | undefined,
   ): void {
-    const server = new H1ServerConnection(connection, options, () => {
+    const onClosed = (): void => {
       this.#connections.delete(server)
       acceptor.released(connection)
       if (this.#connections.size === 0) this.#onEmpty?.()
-    })
+    }
+    const server = tls
+      ? new TlsServerConnection(connection, tls.acceptor, this.#speak(options), onClosed)
+      : new H1ServerConnection(connection, options, onClosed)
     this.#connections.add(server)
     server.start(prefix)
     if (this.#stopping) server.drain(this.#keepsIdle)
+  }
+
+  /** What is spoken on a connection, as ALPN has decided. */
+  #speak(options: H1ServerOptions): Serve {
+    return (connection, onClosed) => new H1ServerConnection(connection, options, onClosed)
   }
 
   #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H1ServerOptions {
@@ -222,3 +263,6 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     }
   }
 }
+
+/** What listeners with TLS offer by ALPN, the preferred one first; `#speak` serves each of them. */
+const ALPN = ['http/1.1'] as const

@@ -18,6 +18,7 @@ import type { H1SessionOwner } from './h1-downstream-session.js'
 import type { H1ServerOptions } from './h1-server-options.js'
 import { H1TunnelEnd } from './h1-tunnel-end.js'
 import { MessageWriter } from './message-writer.js'
+import type { ServerConnection } from './server-connection.js'
 
 /**
  * Where the connection stands. `idle`: between requests. `head`: a head has begun. `request`: one is
@@ -31,7 +32,7 @@ type State = 'idle' | 'head' | 'request' | 'tunnel' | 'flushing' | 'lingering' |
  * Serves one connection. Requests that come before their turn (pipelining, RFC 9112 §9.3.2) wait as
  * bytes, at most {@link MAX_KEPT_BYTES} of them; then reading stops.
  */
-export class H1ServerConnection implements ConnectionHandler, H1SessionOwner {
+export class H1ServerConnection implements ConnectionHandler, H1SessionOwner, ServerConnection {
   readonly writer: MessageWriter
   readonly #connection: Connection
   readonly #options: H1ServerOptions

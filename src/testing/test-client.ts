@@ -1,6 +1,7 @@
 /** `TestClient`: one connection of a client to a proxy in the fake world, and the requests on it. */
 import { ProxyError } from '../error/index.js'
 import { parseSocketAddress } from '../transport/index.js'
+import type { TlsClientOptions } from '../transport/index.js'
 import type { MemoryConnection } from '../transport/internal.js'
 import { attemptsOf, isInterim, makeExchange } from './exchange.js'
 import type { Exchange, ExchangeFailure } from './exchange.js'
@@ -20,6 +21,8 @@ const EXCHANGE_TIMEOUT_MS = 120_000
 export interface TestClientOptions {
   /** Its IP address. Default: `10.255.0.1`. */
   readonly from?: string
+  /** Speaks TLS as told here, to a proxy that does. Default: it does not. */
+  readonly tls?: Partial<TlsClientOptions>
 }
 
 /**
@@ -256,7 +259,7 @@ export class TestClient {
 export async function dialClient(
   world: WorldHandle,
   address: string,
-  { from }: TestClientOptions,
+  { from, tls }: TestClientOptions,
 ): Promise<MemoryConnection> {
   const giveUp = new AbortController()
   const timeout = world.clock.schedule(EXCHANGE_TIMEOUT_MS, () => {
@@ -265,12 +268,25 @@ export async function dialClient(
   try {
     const dialled = world.network.dial(parseSocketAddress(address), {
       ...(from !== undefined && { localAddress: from }),
+      forTls: tls !== undefined,
       signal: giveUp.signal,
     })
-    return await world.run(dialled, EXCHANGE_TIMEOUT_MS + 1)
+    const connection = await world.run(dialled, EXCHANGE_TIMEOUT_MS + 1)
+    if (tls === undefined) return connection
+    const secured = world.network.startTls(connection, { ...ANY_TLS, ...tls }, giveUp.signal)
+    return await world.run(secured, EXCHANGE_TIMEOUT_MS + 1)
   } finally {
     timeout.cancel()
   }
+}
+
+/** A client that trusts every server. */
+const ANY_TLS: TlsClientOptions = {
+  sni: '',
+  verifyName: '',
+  verifyChain: true,
+  alpn: [],
+  sessionKey: '',
 }
 
 /** A request whose answer is awaited. */

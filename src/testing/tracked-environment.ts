@@ -14,6 +14,7 @@ import type {
   Random,
   SocketAddress,
   TlsClientOptions,
+  TlsServerOptions,
 } from '../transport/index.js'
 
 /** What the code under test gets, so that its connections and timers are told from the test's own. */
@@ -122,6 +123,16 @@ class TrackedNetwork implements Network {
     signal?: AbortSignal,
   ): Promise<Connection> {
     const secured = this.#network.startTls(connection, options, signal)
+    return this.#opened(secured, `a TLS handshake with ${connection.digest.peerAddress}`)
+  }
+
+  async startServerTls(
+    connection: Connection,
+    options: TlsServerOptions,
+    signal?: AbortSignal,
+    prefix?: Uint8Array,
+  ): Promise<Connection> {
+    const secured = this.#network.startServerTls(connection, options, signal, prefix)
     return this.#opened(secured, `a TLS handshake with ${connection.digest.peerAddress}`)
   }
 

@@ -12,8 +12,11 @@ export interface DescriptorNetwork {
     options: ListenOptions,
     give: (fd: number) => void,
   ): Promise<{ close(): Promise<void> }>
-  /** The connection of a descriptor that any thread has accepted on a listener at `bound`. Paused. */
-  adopt(fd: number, bound: SocketAddress): Connection
+  /**
+   * The connection of a descriptor that any thread has accepted on a listener at `bound`. Paused.
+   * @param forTls whether TLS follows on it. Default: false.
+   */
+  adopt(fd: number, bound: SocketAddress, forTls?: boolean): Connection
   /** Closes a descriptor that nobody adopts. */
   discard(fd: number): void
 }

@@ -1,4 +1,5 @@
 /** Facts about a connection that hooks, logs and checks may read. */
+import type { X509Certificate } from 'node:crypto'
 
 import type { ProxyHeader } from '../protocols/index.js'
 
@@ -14,6 +15,15 @@ export interface TlsDigest {
   readonly alpn: string
   /** Whether the session was resumed. */
   readonly resumed: boolean
+  /** How long the handshake took, in ms. */
+  readonly handshakeMs: number
+  /** What the peer has shown; `null` when it showed none. */
+  readonly peerCertificate: X509Certificate | null
+  /**
+   * Whether `peerCertificate` is from who we trust, and, of a server, for the name that was to be
+   * verified: only then it says who the peer is.
+   */
+  readonly peerVerified: boolean
 }
 
 /** What a PROXY header before the connection said, and who sent it. */
@@ -34,7 +44,7 @@ export interface ConnectionDigest {
   readonly localAddress: string
   /** The peer's IP address alone; empty for a unix socket. */
   readonly peerIp: string
-  /** When the connection stood, in the clock's ms. */
+  /** When the connection stood, behind its TLS handshake if it has one, in the clock's ms. */
   readonly establishedMs: number
   /** TLS facts; `null` for a connection in the clear. */
   readonly tls: TlsDigest | null

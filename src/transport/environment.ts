@@ -7,6 +7,7 @@ import type { DescriptorNetwork } from './descriptor-network.js'
 import type { ListenOptions } from './listen-options.js'
 import type { ListeningSockets } from './listening-sockets.js'
 import type { TlsClientOptions } from './tls-client-options.js'
+import type { TlsServerOptions } from './tls-server-options.js'
 
 /** How to dial. */
 export interface DialOptions {
@@ -42,6 +43,20 @@ export interface Network {
     connection: Connection,
     options: TlsClientOptions,
     signal?: AbortSignal,
+  ): Promise<Connection>
+  /**
+   * Starts TLS as a server on a connection that was accepted with `forTls`; the connection given is
+   * used up. When it fails nothing stays open.
+   * @param prefix bytes that were read of the connection already, and are the client's first.
+   * @throws {@link ProxyError} (rejects) `PGR_CLIENT_TLS_FAILED`, `PGR_CLIENT_CERTIFICATE_INVALID`;
+   * `PGR_OPTION_INVALID` for certificates that are none, `PGR_HOOK_FAILED` when `certificateFor`
+   * throws; the signal's reason when that ended it.
+   */
+  startServerTls(
+    connection: Connection,
+    options: TlsServerOptions,
+    signal?: AbortSignal,
+    prefix?: Uint8Array,
   ): Promise<Connection>
   /**
    * Listens. `onConnection` gets each connection paused: set its handler, then `resume`.

@@ -26,3 +26,14 @@ export { ConnectionPool } from './pool.js'
 export type { ConnectionPoolOptions } from './pool.js'
 export { REAL_ENVIRONMENT } from './real-environment.js'
 export type { Pem, TlsClientOptions } from './tls-client-options.js'
+export { TlsAcceptor } from './tls-acceptor.js'
+export type { TlsAcceptorOptions } from './tls-acceptor.js'
+export { checkCiphers } from './node/tls-identity.js'
+export { INTERMEDIATE_CIPHERS } from './tls-server-options.js'
+export type {
+  CertificateCallback,
+  ClientCertificates,
+  TicketKeySource,
+  TlsCertificate,
+  TlsServerOptions,
+} from './tls-server-options.js'

@@ -6,6 +6,8 @@ export interface ListenOptions {
   readonly backlog?: number
   /** Permission bits of a unix socket's file. Default: 0o666, as Pingora's. */
   readonly unixMode?: number
+  /** Set when TLS follows on the connections: `startServerTls` works on them. Default: false. */
+  readonly forTls?: boolean
   /**
    * Told when accepting fails, such as for want of descriptors, once until it has worked again. It
    * is tried again each second; until then clients wait in the kernel. Default: nobody is told.

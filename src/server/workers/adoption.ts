@@ -2,6 +2,7 @@
 import type {
   Connection,
   DescriptorNetwork,
+  ListenOptions,
   Listener,
   SocketAddress,
 } from '../../transport/index.js'
@@ -13,7 +14,7 @@ type Deal = Extract<ToWorker, { kind: 'deal' }>
 export class Adoption {
   readonly #descriptors: DescriptorNetwork
   readonly #adopted: Int32Array
-  readonly #listeners = new Map<string, (connection: Connection) => void>()
+  readonly #listeners = new Map<string, AdoptingListener>()
 
   /** @param adopted counts what was taken over, in memory that the main thread reads. */
   constructor(descriptors: DescriptorNetwork, adopted: SharedArrayBuffer) {
@@ -30,19 +31,25 @@ export class Adoption {
   listen(
     key: string,
     address: SocketAddress,
+    { forTls = false }: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
-    this.#listeners.set(key, onConnection)
+    this.#listeners.set(key, { forTls, onConnection })
     // What was dealt before a stop still comes, and is served; closing is the main thread's.
     return Promise.resolve({ address, close: () => Promise.resolve() })
   }
 
   /** Takes one connection over; it stays the main thread's until this has counted it. */
   adopt({ key, bound, fd }: Deal): void {
-    const onConnection = this.#listeners.get(key)
-    const connection = onConnection && this.#descriptors.adopt(fd, bound)
+    const listener = this.#listeners.get(key)
+    const connection = listener && this.#descriptors.adopt(fd, bound, listener.forTls)
     Atomics.add(this.#adopted, 0, 1)
     if (connection === undefined) this.#descriptors.discard(fd)
-    else onConnection?.(connection)
+    else listener?.onConnection(connection)
   }
+}
+
+interface AdoptingListener {
+  readonly forTls: boolean
+  readonly onConnection: (connection: Connection) => void
 }

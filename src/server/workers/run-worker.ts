@@ -26,8 +26,8 @@ export async function runWorker(
   context.env.sharedMemory.seal()
   RingLoop.ofThread()?.trackIn(new DescriptorTable(descriptors))
   const adoption = new Adoption(network.descriptors, adopted)
-  const listen: ListenInThread = (key, address, _options, onConnection) =>
-    adoption.listen(key, address, onConnection)
+  const listen: ListenInThread = (key, address, options, onConnection) =>
+    adoption.listen(key, address, options, onConnection)
   const stopped = new Promise<Extract<ToWorker, { kind: 'stop' }>>((resolve) => {
     port.on('message', (message: ToWorker) => {
       if (message.kind === 'deal') adoption.adopt(message)

@@ -8,6 +8,7 @@ import type {
   Network,
   SocketAddress,
   TlsClientOptions,
+  TlsServerOptions,
 } from '../../transport/index.js'
 import { listenerKey } from './worker-messages.js'
 
@@ -54,6 +55,15 @@ export class ThreadNetwork implements Network {
     signal?: AbortSignal,
   ): Promise<Connection> {
     return this.#network.startTls(connection, options, signal)
+  }
+
+  startServerTls(
+    connection: Connection,
+    options: TlsServerOptions,
+    signal?: AbortSignal,
+    prefix?: Uint8Array,
+  ): Promise<Connection> {
+    return this.#network.startServerTls(connection, options, signal, prefix)
   }
 
   resolve(address: HostAddress): Promise<SocketAddress[]> {

@@ -12,6 +12,7 @@ import type { ListenOptions } from '../listen-options.js'
 import { dialError, listenError, resolveError } from '../node/system-errors.js'
 import { UV_EADDRNOTAVAIL, statusError } from '../node/tcp-binding.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
+import type { TlsServerOptions } from '../tls-server-options.js'
 import { DiallerAddresses } from './dialler-addresses.js'
 import { resolveLink } from './link-options.js'
 import type { LinkOptions, ResolvedLink } from './link-options.js'
@@ -130,9 +131,35 @@ export class MemoryNetwork implements Network {
     })
   }
 
+  startServerTls(
+    connection: Connection,
+    options: TlsServerOptions,
+    signal?: AbortSignal,
+    prefix?: Uint8Array,
+  ): Promise<MemoryConnection> {
+    if (!(connection instanceof MemoryConnection) || !connection.wire.startsTls) {
+      connection.destroy()
+      return Promise.reject(
+        new ProxyError('PGR_INTERNAL', 'TLS was asked for on a foreign connection'),
+      )
+    }
+    const { peerAddress } = connection.digest
+    if (connection.destroyed || (prefix !== undefined && prefix.length > 0)) {
+      connection.destroy()
+      const text = `TLS ${peerAddress}: the client does not speak TLS`
+      return Promise.reject(new ProxyError('PGR_CLIENT_TLS_FAILED', text))
+    }
+    connection.detach()
+    const secure = (wire: MemoryWire, digest: ConnectionDigest): MemoryConnection =>
+      this.#connection(wire, 'listener', digest)
+    return this.#tls.listening.start(connection, options, signal, secure, () => {
+      this.#open.delete(connection)
+    })
+  }
+
   listen(
     address: SocketAddress,
-    _options: ListenOptions,
+    { forTls = false }: ListenOptions,
     onConnection: (connection: MemoryConnection) => void,
   ): Promise<Listener> {
     const bound = this.#withPort(address)
@@ -140,7 +167,7 @@ export class MemoryNetwork implements Network {
     if (this.#listeners.has(text)) {
       return Promise.reject(listenError(text, statusError(UV_EADDRINUSE, 'listen')))
     }
-    const listener: MemoryListener = { address: bound, onConnection }
+    const listener: MemoryListener = { address: bound, forTls, onConnection }
     this.#listeners.set(text, listener)
     const close = (): Promise<void> => {
       if (this.#listeners.get(text) === listener) this.#listeners.delete(text)
@@ -262,6 +289,7 @@ export class MemoryNetwork implements Network {
     }
     trace?.(`connect ${peerAddress} -> ${localAddress}`)
     const wire = new MemoryWire(route, [peerAddress, localAddress])
+    wire.startsTls = listener.forTls
     wire.toListener.acceptsBytes = this.#tls.serverAt(route.address) === undefined
     const peerIp = peer.kind === 'ip' ? peer.host : ''
     const digest = { peerAddress, localAddress, peerIp, establishedMs: clock.nowMs(), tls: null }
@@ -294,6 +322,7 @@ export class MemoryNetwork implements Network {
 
 interface MemoryListener {
   readonly address: SocketAddress
+  readonly forTls: boolean
   readonly onConnection: (connection: MemoryConnection) => void
 }
 

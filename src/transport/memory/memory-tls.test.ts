@@ -41,6 +41,9 @@ describe('modelled TLS', () => {
       sni: 'one.example',
       alpn: 'http/1.1',
       resumed: false,
+      handshakeMs: 10,
+      peerCertificate: null,
+      peerVerified: false,
     })
     const facts = { sni: 'one.example', alpn: 'http/1.1' }
     assert.deepEqual(world.network.acceptedTls(accepted), facts)

@@ -7,6 +7,9 @@ import { ProxyError } from '../../error/index.js'
 import type { ConnectionDigest } from '../digest.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 import type { MemoryConnection } from './memory-connection.js'
+import { agreedProtocol, sniOf } from './memory-tls-hello.js'
+import type { Answer, Greeting } from './memory-tls-hello.js'
+import { MemoryTlsServer } from './memory-tls-server.js'
 import type { MemoryWire } from './memory-wire.js'
 
 /** How a listener of the memory network speaks TLS. */
@@ -32,9 +35,11 @@ export type Secure = (wire: MemoryWire, digest: ConnectionDigest) => MemoryConne
 
 /** Knows who speaks TLS, and shakes hands. */
 export class MemoryTls {
+  /** The listening ends that start TLS by themselves. */
+  readonly listening: MemoryTlsServer = new MemoryTlsServer()
   readonly #servers = new Map<string, MemoryTlsOptions>()
   readonly #accepted = new WeakMap<MemoryWire, AcceptedTls>()
-  readonly #sessions = new LruMap<string, MemoryTlsOptions>(MAX_SESSIONS)
+  readonly #sessions = new LruMap<string, object>(MAX_SESSIONS)
 
   /** Makes the listener at `address` speak TLS, for connections from now on. */
   serve(address: string, options: MemoryTlsOptions): void {
@@ -72,38 +77,30 @@ export class MemoryTls {
     })
   }
 
-  /** The listener's part of a handshake. Returns the agreed protocol, or why there is none. */
-  greet(wire: MemoryWire, options: TlsClientOptions): { readonly alpn: string } | string {
+  /** The listener's part of a handshake; `answer` is called once, now or when it starts TLS. */
+  greet(wire: MemoryWire, options: TlsClientOptions, answer: (answer: Answer) => void): void {
     const server = this.#servers.get(wire.route.address)
-    if (server === undefined) return 'the peer does not speak TLS'
-    const { alpn: served = [] } = server
-    const alpn = served.find((protocol) => options.alpn.includes(protocol)) ?? ''
-    if (alpn === '' && served.length > 0 && options.alpn.length > 0) {
-      return 'no application protocol in common'
-    }
-    // RFC 6066 §3: an IP address is not a name to ask for.
-    const sni = isIP(options.sni) === 0 ? options.sni : ''
-    this.#accepted.set(wire, { sni, alpn })
-    return { alpn }
-  }
-
-  /** Why the certificate at `address` is refused; empty when it is not. */
-  refusal(address: string, { verifyChain, verifyName }: TlsClientOptions): string {
-    const server = this.#servers.get(address)
-    if (server === undefined || !verifyChain) return ''
-    if (server.trusted === false) return 'unable to verify the first certificate'
-    return verifyName === '' ? '' : nameRefusal(verifyName, server.names)
+    if (server !== undefined) answer(this.#greetingOf(wire, server, options))
+    else if (wire.startsTls) this.listening.hello(wire, options, answer)
+    else answer('the peer does not speak TLS')
   }
 
   /** Whether a session with these options is resumed; from now on it can be. */
-  resume(address: string, options: TlsClientOptions): boolean {
+  resume(address: string, options: TlsClientOptions, { identity }: Greeting): boolean {
     const { sessionKey, sni, verifyName, verifyChain } = options
-    const server = this.#servers.get(address)
-    if (sessionKey === '' || server === undefined) return false
+    if (sessionKey === '') return false
     const key = [address, verifyChain, verifyName, sni, sessionKey].join('\n')
-    const resumed = this.#sessions.get(key) === server
-    this.#sessions.set(key, server)
+    const resumed = this.#sessions.get(key) === identity
+    this.#sessions.set(key, identity)
     return resumed
+  }
+
+  #greetingOf(wire: MemoryWire, server: MemoryTlsOptions, options: TlsClientOptions): Answer {
+    const { names, trusted = true } = server
+    const alpn = agreedProtocol(server.alpn ?? [], options.alpn)
+    if (alpn === undefined) return 'no application protocol in common'
+    this.#accepted.set(wire, { sni: sniOf(options), alpn })
+    return { alpn, names, isTrusted: trusted, certificate: null, identity: server }
   }
 }
 
@@ -119,7 +116,8 @@ interface HandshakeParts {
 class Handshake {
   readonly #parts: HandshakeParts
   #done = false
-  #greeting: { readonly alpn: string } | string = ''
+  #startedMs = 0
+  #received: Answer = ''
 
   constructor(parts: HandshakeParts) {
     this.#parts = parts
@@ -132,6 +130,7 @@ class Handshake {
       return
     }
     const { route, link, toDialler } = plain.wire
+    this.#startedMs = route.world.clock.nowMs()
     toDialler.onArrival = () => {
       if (toDialler.finArrived || toDialler.resetArrived) this.#failWith(CLOSED)
     }
@@ -147,46 +146,66 @@ class Handshake {
       route.hold(this.#arrive)
       return
     }
-    this.#greeting = tls.greet(plain.wire, options)
-    plain.wire.toListener.acceptsBytes = true
-    route.world.clock.schedule(link.latencyMs, this.#answer)
+    tls.greet(plain.wire, options, (answer) => {
+      this.#received = answer
+      plain.wire.toListener.acceptsBytes = true
+      route.world.clock.schedule(link.latencyMs, this.#answer)
+    })
   }
 
   readonly #answer = (): void => {
     if (this.#done) return
-    const { tls, plain, options } = this.#parts
+    const { plain, options } = this.#parts
     const { route, toDialler } = plain.wire
     if (route.isPartitioned) {
       route.hold(this.#answer)
       return
     }
-    if (typeof this.#greeting === 'string') {
-      this.#failWith(this.#greeting)
+    if (typeof this.#received === 'string') {
+      this.#failWith(this.#received)
       return
     }
     if (toDialler.finArrived || toDialler.resetArrived) {
       this.#failWith(CLOSED)
       return
     }
-    const refusal = tls.refusal(route.address, options)
+    const refusal = refusalOf(this.#received, options)
     if (refusal !== '') {
       this.#failWith(refusal, 'PGR_CERTIFICATE_INVALID')
       return
     }
-    this.#succeed(this.#greeting.alpn)
+    this.#succeed(this.#received)
   }
 
-  #succeed(alpn: string): void {
+  #succeed(greeting: Greeting): void {
     const { tls, plain, options, end } = this.#parts
-    const { route } = plain.wire
-    const resumed = tls.resume(route.address, options)
-    const facts = { version: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' }
+    const { route, link, startsTls } = plain.wire
+    const { clock } = route.world
+    const resumed = tls.resume(route.address, options, greeting)
     this.#settle()
+    if (startsTls) clock.schedule(link.latencyMs, this.#finish)
+    const establishedMs = clock.nowMs()
     end(null, {
       ...plain.digest,
-      establishedMs: route.world.clock.nowMs(),
-      tls: { ...facts, sni: options.sni, alpn, resumed },
+      establishedMs,
+      tls: {
+        version: 'TLSv1.3',
+        cipher: 'TLS_AES_256_GCM_SHA384',
+        sni: options.sni,
+        alpn: greeting.alpn,
+        resumed,
+        handshakeMs: establishedMs - this.#startedMs,
+        peerCertificate: greeting.certificate,
+        peerVerified: greeting.certificate !== null && options.verifyChain,
+      },
     })
+  }
+
+  readonly #finish = (): void => {
+    const { tls, plain } = this.#parts
+    const { route } = plain.wire
+    if (route.isPartitioned) route.hold(this.#finish)
+    else tls.listening.finished(plain.wire)
   }
 
   #failWith(
@@ -216,6 +235,13 @@ class Handshake {
   readonly #onAbort = (): void => {
     this.#fail(this.#parts.signal?.reason as Error)
   }
+}
+
+/** Why the certificate of a listener is refused; empty when it is not. */
+function refusalOf(greeting: Greeting, { verifyChain, verifyName }: TlsClientOptions): string {
+  if (!verifyChain) return ''
+  if (!greeting.isTrusted) return 'unable to verify the first certificate'
+  return verifyName === '' ? '' : nameRefusal(verifyName, greeting.names)
 }
 
 /** Why a certificate for `names` is not for `name`; empty when it is. */

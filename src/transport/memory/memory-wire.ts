@@ -15,6 +15,8 @@ export class MemoryWire {
   readonly toListener: MemoryPipe
   /** From the listener to the dialler. */
   readonly toDialler: MemoryPipe
+  /** Whether the listening end starts TLS by itself. */
+  startsTls = false
   #openEnds = 2
 
   /** @param names the addresses of the dialler and of the listener, as text. */

@@ -166,8 +166,10 @@ export class NodeConnection implements Connection {
   takeSocket(): Socket {
     this.destroyed = true
     this.handler = NO_HANDLER
+    this.#socket.off('data', this.#listeners.data)
     this.#socket.off('end', this.#listeners.end)
     this.#socket.off('close', this.#listeners.close)
+    this.#socket.pause()
     return this.#socket
   }
 

@@ -1,5 +1,5 @@
 /** Accepting and adopting descriptors where there is libc, but no io_uring. */
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Sockets } from '../../os/internal.js'
 import type { Clock } from '../../time/index.js'
 import type { SocketAddress } from '../address.js'
@@ -8,7 +8,7 @@ import type { Connection } from '../connection.js'
 import type { DescriptorNetwork } from '../descriptor-network.js'
 import type { ListenOptions } from '../listen-options.js'
 import type { ListeningSocket } from '../listening-sockets.js'
-import { NodeConnection } from './node-connection.js'
+import { adoptedSocket } from './adopted-socket.js'
 import { listenOnDescriptor } from './node-listener.js'
 
 /** Node's own servers accept; what they accept leaves them as another descriptor of the same socket. */
@@ -42,9 +42,7 @@ export class NodeDescriptors implements DescriptorNetwork {
   adopt(fd: number, bound: SocketAddress): Connection {
     const ends = [this.#sockets.peerEnd(fd), this.#sockets.localEnd(fd)] as const
     const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
-    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })
-    socket.pause()
-    return new NodeConnection(socket, { digest, readBuffer: null, onUncaught: this.#onUncaught })
+    return adoptedSocket(fd, digest, this.#onUncaught)
   }
 
   discard(fd: number): void {

@@ -18,6 +18,7 @@ import type { ListenOptions } from '../listen-options.js'
 import { RingLoop } from '../ring/ring-loop.js'
 import { RingNetwork } from '../ring/ring-network.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
+import type { TlsServerOptions } from '../tls-server-options.js'
 import { NodeConnection } from './node-connection.js'
 import { NodeDescriptors } from './node-descriptors.js'
 import { listenOn, listenOnDescriptor } from './node-listener.js'
@@ -29,6 +30,7 @@ import type { TcpBinding } from './tcp-binding.js'
 import { TcpHandleConnection } from './tcp-handle-connection.js'
 import { dialHandle, endOf } from './tcp-handle-network.js'
 import { TlsClient } from './tls-client.js'
+import { TlsServer } from './tls-server.js'
 
 /** What a {@link NodeNetwork} is made from. */
 export interface NodeNetworkOptions {
@@ -53,6 +55,7 @@ export class NodeNetwork implements Network {
   onUncaught: (error: unknown) => void
   readonly #clock: Clock
   readonly #tls: TlsClient
+  readonly #serverTls: TlsServer
   readonly #binding: TcpBinding | null
   readonly #io: NonNullable<NodeNetworkOptions['io']>
   #listeningSockets: ListeningSockets | null = null
@@ -67,6 +70,7 @@ export class NodeNetwork implements Network {
     this.#io = io
     this.onUncaught = onUncaught
     this.#tls = new TlsClient(clock, this.#report)
+    this.#serverTls = new TlsServer(clock, this.#report)
   }
 
   async dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
@@ -98,10 +102,18 @@ export class NodeNetwork implements Network {
     signal?: AbortSignal,
   ): Promise<Connection> {
     if (connection instanceof NodeConnection) return this.#tls.start(connection, options, signal)
-    connection.destroy()
-    return Promise.reject(
-      new ProxyError('PGR_INTERNAL', 'TLS was asked for on a foreign connection'),
-    )
+    return refuseForeign(connection)
+  }
+
+  startServerTls(
+    connection: Connection,
+    options: TlsServerOptions,
+    signal?: AbortSignal,
+    prefix?: Uint8Array,
+  ): Promise<Connection> {
+    if (connection instanceof NodeConnection)
+      return this.#serverTls.start(connection, options, signal, prefix)
+    return refuseForeign(connection)
   }
 
   async listen(
@@ -120,7 +132,7 @@ export class NodeNetwork implements Network {
     }
     const { listeningSockets } = this
     if (listeningSockets === null)
-      return listenOn(address, options, this.#clock, this.#accept(give))
+      return listenOn(address, options, this.#clock, this.#accept(give, options))
     const socket = await listeningSockets.listen(address, options)
     const listener = await this.#acceptOn(socket, options, give)
     return {
@@ -138,19 +150,20 @@ export class NodeNetwork implements Network {
     options: ListenOptions,
     give: (connection: Connection) => void,
   ): Promise<Pick<Listener, 'close'>> {
-    const ring = this.#ring
+    const ring = options.forTls === true ? null : this.#ring
     if (ring !== null && !socket.isNonBlocking) {
       return ring.accept(socket, options, (fd) => {
         give(ring.adopt(fd, socket.bound))
       })
     }
-    return listenOnDescriptor(socket.fd, socket.bound, options, this.#clock, this.#accept(give))
+    const accept = this.#accept(give, options)
+    return listenOnDescriptor(socket.fd, socket.bound, options, this.#clock, accept)
   }
 
   /** How connections come from Node's own servers. */
-  #accept(give: (connection: Connection) => void): Accept {
+  #accept(give: (connection: Connection) => void, { forTls = false }: ListenOptions): Accept {
     const onUncaught = this.#report
-    const binding = this.#binding
+    const binding = forTls ? null : this.#binding
     return {
       socket: (socket, digest) => {
         give(new NodeConnection(socket, { digest, readBuffer: null, onUncaught }))
@@ -192,6 +205,11 @@ export class NodeNetwork implements Network {
       throw resolveError(address.host, cause)
     }
   }
+}
+
+function refuseForeign(connection: Connection): Promise<never> {
+  connection.destroy()
+  return Promise.reject(new ProxyError('PGR_INTERNAL', 'TLS was asked for on a foreign connection'))
 }
 
 /** The connection that a socket's reads go to, once there is one. */

@@ -3,14 +3,16 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { checkServerIdentity, connect, createSecureContext } from 'node:tls'
-import type { PeerCertificate, SecureContext, SecureContextOptions, TLSSocket } from 'node:tls'
+import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import { LruMap } from '../../collections/index.js'
 import { ProxyError, describeThrown } from '../../error/index.js'
 import type { Clock } from '../../time/index.js'
 import type { Connection } from '../connection.js'
-import type { ConnectionDigest, TlsDigest } from '../digest.js'
+import type { ConnectionDigest } from '../digest.js'
 import type { Pem, TlsClientOptions } from '../tls-client-options.js'
 import { NodeConnection } from './node-connection.js'
+import { joinedPem, pemList } from './pem.js'
+import { tlsDigest } from './tls-digest.js'
 
 /** Makes TLS connections; keeps parsed certificates and sessions, both within fixed numbers. */
 export class TlsClient {
@@ -32,6 +34,7 @@ export class TlsClient {
     options: TlsClientOptions,
     signal?: AbortSignal,
   ): Promise<Connection> {
+    const startedMs = this.#clock.nowMs()
     const socket = plain.takeSocket()
     return new Promise<Connection>((resolve, reject) => {
       const handshake = new Handshake(socket, plain.digest.peerAddress, signal, reject)
@@ -44,7 +47,7 @@ export class TlsClient {
         const secured = openTls(socket, options, secureContext, session)
         this.#keepSessions(secured, sessionKey)
         handshake.watch(secured, () => {
-          resolve(this.#wrap(secured, plain.digest, options))
+          resolve(this.#wrap(secured, plain.digest, options, startedMs))
         })
       } catch (error) {
         handshake.fail(error)
@@ -52,9 +55,16 @@ export class TlsClient {
     })
   }
 
-  #wrap(secured: TLSSocket, plain: ConnectionDigest, options: TlsClientOptions): Connection {
-    const tls = tlsDigest(secured, options.sni)
-    const digest: ConnectionDigest = { ...plain, establishedMs: this.#clock.nowMs(), tls }
+  #wrap(
+    secured: TLSSocket,
+    plain: ConnectionDigest,
+    options: TlsClientOptions,
+    startedMs: number,
+  ): Connection {
+    const establishedMs = this.#clock.nowMs()
+    const isVerified = options.verifyChain
+    const tls = tlsDigest(secured, options.sni, establishedMs - startedMs, isVerified)
+    const digest: ConnectionDigest = { ...plain, establishedMs, tls }
     const parts = { digest, readBuffer: null, onUncaught: this.#onUncaught }
     return new NodeConnection(secured, parts)
   }
@@ -214,28 +224,6 @@ function checkIp(ip: string, certificate: PeerCertificate): Error | undefined {
 function sessionKeyOf(contextKey: string, options: TlsClientOptions): string {
   const { sessionKey, sni, verifyName, verifyChain } = options
   return sessionKey === '' ? '' : [contextKey, verifyChain, verifyName, sni, sessionKey].join('\n')
-}
-
-function tlsDigest(secured: TLSSocket, sni: string): TlsDigest {
-  const cipher = secured.getCipher()
-  return {
-    version: secured.getProtocol() ?? '',
-    cipher: cipher.standardName,
-    sni,
-    alpn: secured.alpnProtocol || '',
-    resumed: secured.isSessionReused(),
-  }
-}
-
-function pemList(pem: Pem): NonNullable<SecureContextOptions['ca']> {
-  return typeof pem === 'string' || Buffer.isBuffer(pem)
-    ? pem
-    : [...(pem as readonly (string | Buffer)[])]
-}
-
-/** A chain in several parts is one chain: Node takes a list for several identities. */
-function joinedPem(pem: Pem): string | Buffer {
-  return Array.isArray(pem) ? pem.map(String).join('\n') : (pem as string | Buffer)
 }
 
 const MAX_PEMS = 256

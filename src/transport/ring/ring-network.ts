@@ -12,6 +12,7 @@ import type { DescriptorNetwork } from '../descriptor-network.js'
 import type { DialOptions } from '../environment.js'
 import type { ListenOptions } from '../listen-options.js'
 import type { ListeningSocket } from '../listening-sockets.js'
+import { adoptedSocket } from '../node/adopted-socket.js'
 import { dialError } from '../node/system-errors.js'
 import { statusError } from '../node/tcp-binding.js'
 import { RingAccept } from './ring-accept.js'
@@ -68,11 +69,13 @@ export class RingNetwork implements DescriptorNetwork {
   }
 
   /** The connection of a descriptor that was accepted on a listener at `bound`. */
-  adopt(fd: number, bound: SocketAddress): Connection {
+  adopt(fd: number, bound: SocketAddress, forTls: boolean = false): Connection {
     const { sockets } = this.#loop
+    const onUncaught = this.#onUncaught
     const ends = [sockets.peerEnd(fd), sockets.localEnd(fd)] as const
     const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
-    const parts = { digest, onUncaught: this.#onUncaught, staysLarge: false }
+    if (forTls) return adoptedSocket(fd, digest, onUncaught)
+    const parts = { digest, onUncaught, staysLarge: false }
     return new RingConnection(this.#loop, fd, parts)
   }
 
