@@ -50,7 +50,7 @@ export class BackendRoutes {
 
 function routeTo(
   writtenAs: string,
-  { hostHeader, timeouts, tls }: UpstreamSettings,
+  { hostHeader, protocol, maxH2Streams, timeouts, tls }: UpstreamSettings,
   ca: Buffer | undefined,
 ): BackendRoute {
   const peer: PeerOptions = {
@@ -59,6 +59,7 @@ function routeTo(
     readTimeoutMs: timeouts.readMs,
     writeTimeoutMs: timeouts.writeMs,
     idleTimeoutMs: timeouts.idleMs,
+    ...(protocol !== 'http1' && { protocol, maxH2Streams }),
     tunnelTimeoutMs: timeouts.tunnelMs,
     ...(tls && {
       tls: true,

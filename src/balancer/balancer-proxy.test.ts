@@ -20,6 +20,7 @@ async function proxyFor(upstream: Partial<UpstreamSettings>): Promise<BalancerPr
     })),
     balance: 'round_robin',
     hostHeader: undefined,
+    protocol: 'http1',
     tls: undefined,
     healthCheck: undefined,
   })

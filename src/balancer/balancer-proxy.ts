@@ -89,6 +89,8 @@ const RESETS: ReadonlySet<string> = new Set([
   'PGR_UPSTREAM_CLOSED',
   'PGR_UPSTREAM_READ_FAILED',
   'PGR_UPSTREAM_WRITE_FAILED',
+  'PGR_UPSTREAM_RESET',
+  'PGR_UPSTREAM_H2_ERROR',
 ])
 
 /** Doing these twice is doing them once (RFC 9110 §9.2.2). */

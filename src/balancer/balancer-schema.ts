@@ -16,6 +16,7 @@ import {
 } from '../configuration/index.js'
 import { ProxyError } from '../error/index.js'
 import { checkCiphers, parseHostAddress, parseSocketAddress } from '../transport/index.js'
+import type { UpstreamProtocol } from '../transport/index.js'
 
 /** The sections as they stand in a file, checked one by one. */
 export interface BalancerSections {
@@ -62,6 +63,8 @@ export interface UpstreamSection {
   readonly backends: readonly { readonly address: string; readonly weight?: number | undefined }[]
   readonly balance?: 'round_robin' | 'random' | undefined
   readonly host_header?: string | undefined
+  readonly protocol?: UpstreamProtocol | undefined
+  readonly max_h2_streams?: number | undefined
   readonly tls?: TlsSection | undefined
   readonly health_check?: HealthCheckSection | undefined
   readonly retries?: RetriesSection | undefined
@@ -220,7 +223,8 @@ function upstreamSchema(): z.ZodType<UpstreamSection> {
     balance: choiceField(['round_robin', 'random'], LATER_BALANCE).optional(),
     hash_on: notYetField(),
     host_header: hostHeaderField().optional(),
-    protocol: choiceField(['http1'], ['h2', 'h2c', 'auto']).optional(),
+    protocol: choiceField(['http1', 'h2', 'h2c', 'auto']).optional(),
+    max_h2_streams: integerField(1, 1_000).optional(),
     tls: tlsSchema().optional(),
     health_check: healthCheckSchema().optional(),
     passive_health: notYetField(),

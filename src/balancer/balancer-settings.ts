@@ -4,6 +4,7 @@ import type { RequestLimits } from '../protocols/index.js'
 import type { ListenerTls } from '../proxy/index.js'
 import { DOWNSTREAM_TIMEOUTS } from '../session/index.js'
 import type { DownstreamTimeouts } from '../session/index.js'
+import type { UpstreamProtocol } from '../transport/index.js'
 
 /** Everything a balancer is built from. */
 export interface BalancerSettings {
@@ -41,6 +42,10 @@ export interface UpstreamSettings {
   readonly balance: 'round_robin' | 'random'
   /** `Host` of upstream requests; `undefined`: the client's. */
   readonly hostHeader: HostHeader | undefined
+  /** What is spoken to the servers; `h2` needs `tls`, and `h2c` is without it. */
+  readonly protocol: UpstreamProtocol
+  /** Requests at once on one HTTP/2 connection, from 1; fewer where the server allows fewer. */
+  readonly maxH2Streams: number
   /** How TLS is spoken; `undefined`: it is not. */
   readonly tls: UpstreamTls | undefined
   /** How backends are checked; `undefined`: they are not. */
@@ -149,6 +154,7 @@ export const BALANCER_DEFAULTS: {
   readonly healthCheck: HealthCheckSettings
   readonly limits: ClientLimits
   readonly maxConnections: ConnectionLimits
+  readonly maxH2Streams: number
   readonly retries: RetrySettings
   readonly timeouts: UpstreamTimeouts
 } = Object.freeze({
@@ -163,6 +169,7 @@ export const BALANCER_DEFAULTS: {
   },
   limits: { ...REQUEST_LIMITS, maxRetryBytes: 65_536 },
   maxConnections: { perListener: 10_000, perClient: 0 },
+  maxH2Streams: 100,
   retries: { max: 1, on: ['connect', 'reset'] as const },
   timeouts: {
     connectMs: 1_000,
@@ -177,13 +184,21 @@ export const BALANCER_DEFAULTS: {
 /** The settings of a balancer for which only its listeners and its upstream were chosen. */
 export function defaultSettings(
   listeners: readonly string[],
-  upstream: Omit<UpstreamSettings, 'retries' | 'timeouts' | 'maxIdle'>,
+  upstream: Omit<UpstreamSettings, 'maxH2Streams' | 'retries' | 'timeouts' | 'maxIdle'>,
 ): BalancerSettings {
-  const { retries, timeouts, forwarding, maxConnections, limits, clientTimeouts, abortOnClose } =
-    BALANCER_DEFAULTS
+  const {
+    maxH2Streams,
+    retries,
+    timeouts,
+    forwarding,
+    maxConnections,
+    limits,
+    clientTimeouts,
+    abortOnClose,
+  } = BALANCER_DEFAULTS
   return {
     listeners: listeners.map((address) => ({ address, tls: undefined })),
-    upstream: { ...upstream, retries, timeouts, maxIdle: undefined },
+    upstream: { ...upstream, maxH2Streams, retries, timeouts, maxIdle: undefined },
     forwarding,
     maxConnections,
     limits,

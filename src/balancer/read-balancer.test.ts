@@ -100,7 +100,15 @@ const GOLDEN: readonly (readonly [string, string])[] = [
   [upstream('hash_on: ip'), 'F:5:14: upstreams.a.hash_on: not available yet; leave it out'],
   [
     upstream('protocol: h2'),
-    'F:5:15: upstreams.a.protocol: "h2": not available yet; expected http1',
+    'F:5:15: upstreams.a.protocol: "h2" is agreed on in the TLS handshake; expected tls beside it, or h2c',
+  ],
+  [
+    upstream('protocol: h2c\n    tls: {}'),
+    'F:5:15: upstreams.a.protocol: "h2c" is HTTP/2 in the clear; expected h2 beside tls',
+  ],
+  [
+    upstream('protocol: h3\n    max_h2_streams: 0'),
+    'F:5:15: upstreams.a.protocol: got "h3"; expected one of http1, h2, h2c, auto\nF:6:21: upstreams.a.max_h2_streams: got 0; expected an integer from 1 to 1000',
   ],
   [
     upstream('passive_health: {}'),
@@ -156,6 +164,8 @@ describe('readBalancer', () => {
         backends: [{ address: 'b:1', weight: 1 }],
         balance: 'round_robin',
         hostHeader: undefined,
+        protocol: 'http1',
+        maxH2Streams: 100,
         tls: undefined,
         healthCheck: undefined,
         retries: { max: 1, on: ['connect', 'reset'] },
@@ -183,7 +193,8 @@ upstreams:
     backends: [{ address: 'unix:api.sock', weight: 3, backup: false }, { address: '[::1]:8080' }]
     balance: random
     host_header: upstream
-    protocol: http1
+    protocol: auto
+    max_h2_streams: 7
     tls: { sni: one.one.one.one, verify: false }
     health_check: { type: tcp, interval: 2s, timeout: 500ms, consecutive_success: 2, consecutive_failure: 3 }
     retries: { max: 0, on: [], non_idempotent: false }
@@ -208,6 +219,8 @@ abort_on_close: false
         ],
         balance: 'random',
         hostHeader: 'upstream',
+        protocol: 'auto',
+        maxH2Streams: 7,
         tls: { sni: 'one.one.one.one', verify: false, ca: undefined, identity: undefined },
         healthCheck: {
           intervalMs: 2_000,

@@ -109,6 +109,10 @@ function resolveUpstream(
   const { healthCheck, retries, timeouts } = BALANCER_DEFAULTS
   const check = section.health_check
   const times = section.timeouts ?? {}
+  const { protocol = 'http1' } = section
+  const contradiction = PROTOCOL_FAULTS[protocol]?.[section.tls === undefined ? 'plain' : 'tls']
+  if (contradiction !== undefined)
+    problems.push(document.problem(['upstreams', name, 'protocol'], contradiction))
   return {
     name,
     backends: section.backends.map(({ address, weight }) => ({
@@ -117,6 +121,8 @@ function resolveUpstream(
     })),
     balance: section.balance ?? 'round_robin',
     hostHeader: hostHeaderOf(section.host_header),
+    protocol,
+    maxH2Streams: section.max_h2_streams ?? BALANCER_DEFAULTS.maxH2Streams,
     tls: section.tls && resolveTls(document, name, section.tls, problems),
     healthCheck: check && {
       intervalMs: check.interval ?? healthCheck.intervalMs,
@@ -139,6 +145,14 @@ function resolveUpstream(
     maxIdle: section.keepalive?.max_idle,
   }
 }
+
+/** What a protocol does not go with. */
+const PROTOCOL_FAULTS: Readonly<
+  Record<string, { readonly plain?: string; readonly tls?: string } | undefined>
+> = Object.freeze({
+  h2: { plain: '"h2" is agreed on in the TLS handshake; expected tls beside it, or h2c' },
+  h2c: { tls: '"h2c" is HTTP/2 in the clear; expected h2 beside tls' },
+})
 
 function resolveTls(
   document: ConfigDocument,

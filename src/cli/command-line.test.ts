@@ -64,7 +64,8 @@ describe('parseCommandLine', () => {
     ['', /a command is missing/],
     ['serve', /unknown command "serve"; expected one of run, proxy, demo/],
     ['demo -c x', /Unknown option '-c'/],
-    ['proxy --to a:1 --to https://b', /http and https cannot be mixed/],
+    ['proxy --to a:1 --to https://b', /http, https and h2c cannot be mixed/],
+    ['proxy --to a:1 --to h2c://b', /http, https and h2c cannot be mixed/],
     ['proxy --to a:1 --sni b', /--sni: only with/],
     ['proxy --to a:1 --balance peak_ewma', /--balance peak_ewma: not available yet/],
     ['proxy --to a:1 --balance best', /--balance: got "best"; expected round_robin or random/],
@@ -91,8 +92,11 @@ describe('parseTarget', () => {
       ['https://[::1]:8443', '[::1]:8443', true],
       ['https://name', 'name:443', true],
       ['unix:/run/a.sock', 'unix:/run/a.sock', false],
+      ['h2c://name', 'name:80', false, 'h2c'],
+      ['H2C://name:8080', 'name:8080', false, 'h2c'],
     ] as const
-    for (const [text, address, tls] of cases) assert.deepEqual(parseTarget(text), { address, tls })
+    for (const [text, address, tls, protocol = 'http1'] of cases)
+      assert.deepEqual(parseTarget(text), { address, tls, protocol })
   })
 
   test('refuses everything else', () => {
@@ -100,7 +104,6 @@ describe('parseTarget', () => {
       ['name', /expected HOST:PORT/],
       ['name:0', /a port from 1 is needed/],
       ['ftp://name', /expected http:\/\/, https:\/\//],
-      ['h2c://name:80', /h2c is not available yet/],
       ['http://name/path', /nothing after them/],
       ['http://user@name', /nothing after them/],
       ['http://', /expected HOST:PORT|not a host/],

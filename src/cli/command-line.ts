@@ -10,6 +10,7 @@ import type { CommonFlagValues } from '../server/internal.js'
 import type { Opt } from '../server/index.js'
 import { parseSocketAddress } from '../transport/index.js'
 import { parseTarget } from './target.js'
+import type { Target } from './target.js'
 import { UsageError } from './usage.js'
 
 /** A command with everything that it needs. */
@@ -63,13 +64,14 @@ function parseProxy(args: readonly string[]): Command {
   const early = helpOrVersion(flags)
   if (early) return early
   if (flags.cache !== undefined) throw new UsageError('--cache: not available yet')
-  const { backends, tls } = parseTargets(flags.to ?? [], flags.sni)
+  const { backends, tls, protocol } = parseTargets(flags.to ?? [], flags.sni)
   const listeners = (flags.listen ?? [DEFAULT_LISTENER]).map(listenAddress)
   const settings = defaultSettings(listeners, {
     name: 'upstream',
     backends,
     balance: parseBalance(flags.balance ?? 'round_robin'),
     hostHeader: hostHeaderOf(flags['host-header']),
+    protocol,
     tls,
     healthCheck: parseHealthCheck(flags['health-check']),
   })
@@ -102,17 +104,22 @@ function parseThreads(text: string | undefined): number | undefined {
 function parseTargets(
   texts: readonly string[],
   sni: string | undefined,
-): { backends: BackendSettings[]; tls: UpstreamTls | undefined } {
+): {
+  backends: BackendSettings[]
+  tls: UpstreamTls | undefined
+  protocol: Target['protocol']
+} {
   if (texts.length === 0)
     throw new UsageError('--to URL is missing: proxy needs a server to send requests to')
   const targets = texts.map(parseTarget)
-  const tls = targets[0]?.tls ?? false
-  if (targets.some((target) => target.tls !== tls)) {
-    throw new UsageError('--to: http and https cannot be mixed')
+  const { tls = false, protocol = 'http1' } = targets[0] ?? {}
+  if (targets.some((target) => target.tls !== tls || target.protocol !== protocol)) {
+    throw new UsageError('--to: http, https and h2c cannot be mixed')
   }
   if (!tls && sni !== undefined) throw new UsageError('--sni: only with --to https://…')
   return {
     backends: targets.map(({ address }) => ({ address, weight: 1 })),
+    protocol,
     tls: tls ? { sni, verify: true, ca: undefined, identity: undefined } : undefined,
   }
 }

@@ -10,22 +10,22 @@ export interface Target {
   readonly address: string
   /** Whether TLS is spoken. */
   readonly tls: boolean
+  /** What is spoken. */
+  readonly protocol: 'http1' | 'h2c'
 }
 
 /**
- * Reads `http://HOST[:PORT]`, `https://HOST[:PORT]`, `unix:/PATH` or `HOST:PORT`.
- * @throws {@link UsageError} for anything else, and for `h2c://`, which is not available yet.
+ * Reads `http://HOST[:PORT]`, `https://HOST[:PORT]`, `h2c://HOST[:PORT]`, `unix:/PATH` or `HOST:PORT`.
+ * @throws {@link UsageError} for anything else.
  */
 export function parseTarget(text: string): Target {
   const url = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(text)
-  if (!url) return { address: checked(text, text), tls: false }
+  if (!url) return { address: checked(text, text), tls: false, protocol: 'http1' }
   const scheme = url[1]!.toLowerCase()
-  if (scheme === 'h2c')
-    throw new UsageError(`--to ${describeValue(text)}: h2c is not available yet`)
   const defaultPort = DEFAULT_PORTS.get(scheme)
   if (defaultPort === undefined) {
     throw new UsageError(
-      `--to ${describeValue(text)}: expected http://, https://, unix: or HOST:PORT`,
+      `--to ${describeValue(text)}: expected http://, https://, h2c://, unix: or HOST:PORT`,
     )
   }
   // A path would have to be put before that of every request, which nobody asks for by mistake.
@@ -39,6 +39,7 @@ export function parseTarget(text: string): Target {
   return {
     address: checked(hasPort ? authority : `${authority}:${defaultPort}`, text),
     tls: scheme === 'https',
+    protocol: scheme === 'h2c' ? 'h2c' : 'http1',
   }
 }
 
@@ -56,4 +57,5 @@ function checked(address: string, text: string): string {
 const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
   ['http', 80],
   ['https', 443],
+  ['h2c', 80],
 ])

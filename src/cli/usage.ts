@@ -23,7 +23,7 @@ Commands
   demo              two HTTPS backends, a dead one, and a balancer in front of them
 
 Flags of proxy
-  --to URL          http://HOST:PORT, https://HOST:PORT, unix:/PATH or HOST:PORT; one for each backend
+  --to URL          http:// https:// or h2c://HOST:PORT, unix:/PATH or HOST:PORT; one for each backend
   --listen ADDRESS  IP:PORT, [IPV6]:PORT or unix:/PATH; repeatable (default 127.0.0.1:6188)
   --balance NAME    round_robin (default) or random
   --health-check tcp  connect to each backend every second, and use only those that answer

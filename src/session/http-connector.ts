@@ -10,6 +10,7 @@ import type { UpstreamHandler, UpstreamSession } from './upstream-session.js'
 
 /** What an {@link HttpConnector} is made from. */
 export interface HttpConnectorOptions {
+  /** Gives the time. */
   readonly env: Environment
   /** Opens the connections, and keeps those of HTTP/1. */
   readonly connector: Connector

@@ -37,6 +37,7 @@ function settingsFor(listener: string, backends: readonly DemoBackend[]): Balanc
     backends: addresses.map((address) => ({ address, weight: 1 })),
     balance: 'round_robin',
     hostHeader: { name: DEMO_NAME },
+    protocol: 'http1',
     tls: { sni: DEMO_NAME, verify: true, ca: Buffer.from(DEMO_CA), identity: undefined },
     healthCheck: BALANCER_DEFAULTS.healthCheck,
   })
