@@ -34,7 +34,10 @@ describe('parseCommandLine', () => {
     assert.equal(command.opt.conf, 's.yaml')
     assert.equal(command.threads, 1)
     const { listeners, upstream } = command.settings
-    assert.deepEqual(listeners, ['127.0.0.1:1', 'unix:/p.sock'])
+    assert.deepEqual(
+      listeners.map(({ address }) => address),
+      ['127.0.0.1:1', 'unix:/p.sock'],
+    )
     assert.deepEqual(upstream.backends, [
       { address: 'a.example:443', weight: 1 },
       { address: '[::1]:8443', weight: 1 },
@@ -54,7 +57,10 @@ describe('parseCommandLine', () => {
     const command = parseCommandLine(args('proxy --to 127.0.0.1:9001'))
     assert.ok(command.name === 'proxy')
     const { listeners, upstream } = command.settings
-    assert.deepEqual(listeners, ['127.0.0.1:6188'])
+    assert.deepEqual(
+      listeners.map(({ address }) => address),
+      ['127.0.0.1:6188'],
+    )
     assert.equal(upstream.tls, undefined)
     assert.equal(upstream.healthCheck, undefined)
     assert.equal(upstream.hostHeader, undefined)
