@@ -42,6 +42,11 @@ export const ERROR_CODES = {
   PGR_CONNECT_NO_ROUTE: { source: 'upstream', status: 502, text: 'no route to the peer' },
   PGR_CONNECT_FAILED: { source: 'upstream', status: 502, text: 'connecting failed' },
   PGR_BIND_FAILED: { source: 'internal', status: 500, text: 'binding to the local address failed' },
+  PGR_CONNECT_PROXY_FAILED: {
+    source: 'upstream',
+    status: 502,
+    text: 'the HTTP proxy on the way to the peer opened no tunnel',
+  },
   PGR_TLS_HANDSHAKE_FAILED: { source: 'upstream', status: 502, text: 'TLS handshake failed' },
   PGR_TLS_HANDSHAKE_TIMEOUT: {
     source: 'upstream',

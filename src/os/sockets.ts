@@ -12,6 +12,24 @@ export type SocketName =
   | { readonly kind: 'ip'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
+/** An option of a socket; its value is a number. */
+export type SocketOptionName =
+  | 'keepAlive'
+  | 'sendBuffer'
+  | 'receiveBuffer'
+  | 'reusePort'
+  | 'keepIdle'
+  | 'keepInterval'
+  | 'keepCount'
+  | 'userTimeout'
+  | 'tcpFastOpen'
+  | 'tcpFastOpenConnect'
+  | 'ipTos'
+  | 'bindAddressNoPort'
+  | 'localPortRange'
+  | 'ipv6Only'
+  | 'ipv6TrafficClass'
+
 /** What leaves with one {@link Sockets.send}: latin1 text or bytes. */
 export type IoVector = string | Uint8Array
 
@@ -139,6 +157,22 @@ export class Sockets {
     return this.#setOption(fd, SOL_SOCKET, SO_LINGER, 1)
   }
 
+  /** Sets an option. */
+  setOption(fd: number, option: SocketOptionName, value: number): number {
+    const [level, name] = OPTIONS[option]
+    return this.#setOption(fd, level, name, value)
+  }
+
+  /** The value of an option, or a negative errno. */
+  option(fd: number, option: SocketOptionName): number {
+    const [level, name] = OPTIONS[option]
+    this.#nameLength.bytes.writeInt32LE(4)
+    const { bytes } = this.#option
+    bytes.fill(0)
+    const status = this.#libc.getsockopt(fd, level, name, bytes, this.#nameLength.bytes)
+    return status < 0 ? this.#result(status) : bytes.readUInt32LE(0)
+  }
+
   /** Our own end as `[address, port]`; empty when there is none any more. */
   localEnd(fd: number): readonly [string, number] {
     return this.#end((name, length) => this.#libc.getsockname(fd, name, length))
@@ -249,7 +283,7 @@ export class Sockets {
 
   #setOption(fd: number, level: number, name: number, value: number): number {
     const { bytes } = this.#option
-    bytes.fill(0).writeInt32LE(value)
+    bytes.fill(0).writeUInt32LE(value)
     // `struct linger` is two numbers, of which the second, the seconds, stays 0.
     const length = name === SO_LINGER ? 8 : 4
     return this.#result(this.#libc.setsockopt(fd, level, name, bytes, length))
@@ -306,8 +340,28 @@ const SO_LINGER = 13
 const SO_PEERCRED = 17
 const SO_COOKIE = 57
 const SO_ACCEPTCONN = 30
+const IPPROTO_IP = 0
 const IPPROTO_TCP = 6
+const IPPROTO_IPV6 = 41
 const TCP_NODELAY = 1
+/** Level and name of each option, as the man pages socket(7), ip(7), ipv6(7) and tcp(7) have them. */
+const OPTIONS: Readonly<Record<SocketOptionName, readonly [level: number, name: number]>> = {
+  keepAlive: [SOL_SOCKET, 9],
+  sendBuffer: [SOL_SOCKET, 7],
+  receiveBuffer: [SOL_SOCKET, 8],
+  reusePort: [SOL_SOCKET, 15],
+  keepIdle: [IPPROTO_TCP, 4],
+  keepInterval: [IPPROTO_TCP, 5],
+  keepCount: [IPPROTO_TCP, 6],
+  userTimeout: [IPPROTO_TCP, 18],
+  tcpFastOpen: [IPPROTO_TCP, 23],
+  tcpFastOpenConnect: [IPPROTO_TCP, 30],
+  ipTos: [IPPROTO_IP, 1],
+  bindAddressNoPort: [IPPROTO_IP, 24],
+  localPortRange: [IPPROTO_IP, 51],
+  ipv6Only: [IPPROTO_IPV6, 26],
+  ipv6TrafficClass: [IPPROTO_IPV6, 67],
+}
 const SHUT_WR = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000

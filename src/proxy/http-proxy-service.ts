@@ -7,7 +7,12 @@ import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '..
 import { DOWNSTREAM_TIMEOUTS, H1ServerConnection, HttpConnector } from '../session/index.js'
 import type { DownstreamTimeouts, H1ServerOptions, ServerConnection } from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
-import type { AdmissionOptions, Connection, HostAddress } from '../transport/index.js'
+import type {
+  AdmissionOptions,
+  Connection,
+  HostAddress,
+  ListenerSocketOptions,
+} from '../transport/index.js'
 import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
@@ -53,6 +58,8 @@ export interface ListenerSettings extends AdmissionOptions {
   readonly unixMode?: number
   /** Certificates and what else TLS needs. Default: connections are in the clear. */
   readonly tls?: ListenerTls
+  /** Options of the socket and of what it accepts. Default: those of the system. */
+  readonly socket?: ListenerSocketOptions
 }
 
 /**

@@ -84,7 +84,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
       void this.#fail(relay, session.attempts.at(-1)?.error ?? new ProxyError('PGR_NO_PEER'))
       return
     }
-    const attempt: Attempt = { peer, reused: false, error: null }
+    const attempt: Attempt = { peer: peer.forClient(session.digest), reused: false, error: null }
     // Nearly always the first: an array of just that size, which `push` would not make.
     session.attempts = session.attempts.length === 0 ? [attempt] : [...session.attempts, attempt]
     this.#countAttempt(session.attempts.length)

@@ -110,11 +110,12 @@ export class Acceptor implements AdmissionOwner {
    */
   async listen(onConnection: OnConnection): Promise<void> {
     this.#onConnection = onConnection
-    const { address, backlog, unixMode, forTls } = this.#options
+    const { address, backlog, unixMode, forTls, socket } = this.#options
     const options: ListenOptions = {
       ...(backlog !== undefined && { backlog }),
       ...(unixMode !== undefined && { unixMode }),
       ...(forTls !== undefined && { forTls }),
+      ...(socket !== undefined && { socket }),
       onAcceptError: (error) => {
         const listener = formatAddress(this.address)
         this.#logger.error('accepting failed, trying again each second', {

@@ -1,11 +1,13 @@
 /** One attempt to reach a peer: resolve, connect and handshake within their times. */
 import { isIP } from 'node:net'
-import { ProxyError } from '../error/index.js'
+import { ProxyError, causedBy } from '../error/index.js'
 import type { ErrorCode } from '../error/index.js'
 import { parseHostAddress } from './address.js'
 import type { HostAddress, SocketAddress } from './address.js'
 import type { Connection } from './connection.js'
-import type { Environment } from './environment.js'
+import { openTunnel } from './connect-tunnel.js'
+import type { ConnectProxyOptions } from './connect-tunnel.js'
+import type { DialOptions, Environment } from './environment.js'
 import type { HttpPeer } from './http-peer.js'
 import type { Pem, TlsClientOptions } from './tls-client-options.js'
 
@@ -42,17 +44,30 @@ export class ConnectAttempt {
   /** The connection, paused. Rejects with a {@link ProxyError}, or with the signal's reason. */
   async run(): Promise<Connection> {
     const peer = this.#peer
+    const { clock } = this.#settings.env
     this.#signal?.throwIfAborted()
-    const address = parseHostAddress(peer.address)
+    const address = parseHostAddress((peer.proxy ?? peer).address)
     const tls = peer.tls ? peer.tlsOptions(this.#settings.ca, this.#alpn) : null
     const addresses = address.kind === 'name' ? await this.#resolve(address) : [address]
+    const resolvedMs = clock.nowMs()
     const plain = await this.#dialFirst(addresses)
-    return tls ? this.#startTls(plain, tls) : plain
+    const connectedMs = clock.nowMs()
+    if (peer.proxy !== null) await this.#openTunnel(plain, peer.proxy)
+    const timings = {
+      resolveMs: resolvedMs - this.#startedMs,
+      connectMs: connectedMs - resolvedMs,
+      tunnelMs: clock.nowMs() - connectedMs,
+    }
+    // Whoever answers at the end of the way gets to know whom it is for, before TLS.
+    if (peer.preamble !== null) plain.write(peer.preamble)
+    const connection = tls ? await this.#startTls(plain, tls) : plain
+    connection.digest = { ...connection.digest, timings }
+    return connection
   }
 
   #resolve(address: HostAddress): Promise<SocketAddress[]> {
     const { network } = this.#settings.env
-    return this.#step(0, 'PGR_CONNECT_TIMEOUT', () => network.resolve(address), discardAddresses)
+    return this.#step(0, 'PGR_CONNECT_TIMEOUT', () => network.resolve(address), discardNothing)
   }
 
   /** Tries the addresses in turn; the last one's error counts. */
@@ -71,11 +86,40 @@ export class ConnectAttempt {
 
   #dial(address: SocketAddress): Promise<Connection> {
     const local = this.#localAddress(address)
-    const options = { forTls: this.#peer.tls, ...(local !== '' && { localAddress: local }) }
+    const options = {
+      ...this.#peer.dialOptions(address),
+      ...(local !== '' && { localAddress: local }),
+    }
+    return this.#step(
+      this.#peer.connectTimeoutMs,
+      'PGR_CONNECT_TIMEOUT',
+      (signal) => this.#dialFrom(address, { ...options, signal }),
+      discardConnection,
+    )
+  }
+
+  /** From any port, where none of those that were asked for is free and the peer allows it. */
+  async #dialFrom(address: SocketAddress, options: DialOptions): Promise<Connection> {
     const { network } = this.#settings.env
-    const dial = (signal: AbortSignal): Promise<Connection> =>
-      network.dial(address, { ...options, signal })
-    return this.#step(this.#peer.connectTimeoutMs, 'PGR_CONNECT_TIMEOUT', dial, discardConnection)
+    try {
+      return await network.dial(address, options)
+    } catch (error) {
+      const { localPorts, ...anyPort } = options
+      const mayFallBack = localPorts !== undefined && this.#peer.bindFallback
+      if (!mayFallBack || !causedBy(error, 'PGR_BIND_FAILED')) throw error
+      return network.dial(address, anyPort)
+    }
+  }
+
+  async #openTunnel(plain: Connection, proxy: ConnectProxyOptions): Promise<void> {
+    const { address, connectTimeoutMs } = this.#peer
+    const open = (signal: AbortSignal): Promise<void> => openTunnel(plain, address, proxy, signal)
+    try {
+      await this.#step(connectTimeoutMs, 'PGR_CONNECT_TIMEOUT', open, discardNothing)
+    } catch (error) {
+      plain.destroy()
+      throw error
+    }
   }
 
   async #startTls(plain: Connection, options: TlsClientOptions): Promise<Connection> {
@@ -181,6 +225,6 @@ function discardConnection(late: Connection): void {
   late.destroy()
 }
 
-function discardAddresses(): void {
-  // Addresses that come too late hold nothing.
+function discardNothing(): void {
+  // What comes too late holds nothing.
 }

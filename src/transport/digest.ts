@@ -36,6 +36,16 @@ export interface ProxyProtocolDigest {
   readonly header: ProxyHeader
 }
 
+/** How long the steps to a connection before TLS took, in ms; 0 for what was not done. */
+export interface ConnectTimings {
+  /** Looking the name up. */
+  readonly resolveMs: number
+  /** Until the connection stood, addresses that did not answer included. */
+  readonly connectMs: number
+  /** Opening a tunnel through an HTTP proxy. */
+  readonly tunnelMs: number
+}
+
 /** Addresses, times and TLS facts of one connection. */
 export interface ConnectionDigest {
   /** The peer's address, such as `10.0.0.1:80`, `[::1]:80` or `unix:/run/a.sock`. */
@@ -50,4 +60,6 @@ export interface ConnectionDigest {
   readonly tls: TlsDigest | null
   /** What a PROXY header said, from which both addresses above are then; absent without one. */
   readonly proxyProtocol?: ProxyProtocolDigest
+  /** How long it took to open it; absent for what was accepted. */
+  readonly timings?: ConnectTimings
 }

@@ -6,6 +6,7 @@ import type { Connection } from './connection.js'
 import type { DescriptorNetwork } from './descriptor-network.js'
 import type { ListenOptions } from './listen-options.js'
 import type { ListeningSockets } from './listening-sockets.js'
+import type { PeerSocketOptions } from './socket-options.js'
 import type { TlsClientOptions } from './tls-client-options.js'
 import type { TlsServerOptions } from './tls-server-options.js'
 
@@ -13,6 +14,10 @@ import type { TlsServerOptions } from './tls-server-options.js'
 export interface DialOptions {
   /** Local IP address to connect from, of the same family. Default: the kernel's choice. */
   readonly localAddress?: string
+  /** First and last local port to connect from, Linux 6.3 and newer. Default: those of the system. */
+  readonly localPorts?: readonly [low: number, high: number]
+  /** Options of the socket. Default: those of the system. */
+  readonly socket?: PeerSocketOptions
   /** Set when TLS follows on this connection. Default: false. */
   readonly forTls?: boolean
   /** Gives the attempt up; the promise rejects and nothing stays open. */
@@ -32,7 +37,9 @@ export interface Network {
   /**
    * Opens a connection. It is paused until its handler is set and `resume` called.
    * @throws {@link ProxyError} (rejects) `PGR_CONNECT_REFUSED`, `PGR_CONNECT_NO_ROUTE`,
-   * `PGR_CONNECT_FAILED`, `PGR_BIND_FAILED`; the signal's reason when that ended it.
+   * `PGR_CONNECT_FAILED`, `PGR_BIND_FAILED`; `PGR_NOT_AVAILABLE` for options that this machine does
+   * not have, `PGR_OPTION_INVALID` for those that are out of range; the signal's reason when that
+   * ended it.
    */
   dial(address: SocketAddress, options: DialOptions): Promise<Connection>
   /**

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { ConnectionDigest } from './digest.js'
 import { HttpPeer, PEER_DEFAULTS } from './http-peer.js'
 import type { PeerOptions } from './http-peer.js'
 
@@ -34,6 +35,13 @@ describe('HttpPeer', () => {
       {},
       { groupKey: 'a' },
       { bindTo: '127.0.0.1' },
+      { bindTo: { address: '127.0.0.1', ports: [50_000, 50_009] } },
+      { bindTo: { ports: [50_000, 50_009] } },
+      { socket: { dscp: 46 } },
+      { proxy: { address: '10.0.0.9:3128' } },
+      { proxy: { address: '10.0.0.9:3128', headers: { 'Proxy-Authorization': 'Basic YTpi' } } },
+      { proxyProtocol: 1 },
+      { proxyProtocol: 2 },
       { tls: true },
       { tls: true, groupKey: 'a' },
       { tls: true, bindTo: '127.0.0.1' },
@@ -49,6 +57,32 @@ describe('HttpPeer', () => {
     const keys = variants.map((options) => new HttpPeer('a:1', options).reuseKey)
     keys.push(new HttpPeer('a:2').reuseKey, new HttpPeer('unix:a:1').reuseKey)
     assert.equal(new Set(keys).size, keys.length)
+  })
+
+  test('peers share connections with a PROXY header only for one client, but TLS sessions for all', () => {
+    const client = (port: number): ConnectionDigest => ({
+      peerAddress: `192.0.2.1:${port}`,
+      localAddress: '198.51.100.2:443',
+      peerIp: '192.0.2.1',
+      establishedMs: 0,
+      tls: null,
+    })
+    const peer = new HttpPeer('a:1', { proxyProtocol: 1, tls: true, sni: 'a' })
+    const [one, same, other] = [client(1), client(1), client(2)].map((each) => peer.forClient(each))
+    assert.equal(one!.reuseKey, same!.reuseKey)
+    assert.notEqual(one!.reuseKey, other!.reuseKey)
+    assert.notEqual(one!.reuseKey, peer.reuseKey)
+    assert.equal(one!.tlsOptions().sessionKey, other!.tlsOptions().sessionKey)
+    assert.equal(String(one!.preamble), 'PROXY TCP4 192.0.2.1 198.51.100.2 1 443\r\n')
+    assert.equal(String(peer.preamble), 'PROXY UNKNOWN\r\n')
+    const plain = new HttpPeer('a:1')
+    assert.equal(plain.forClient(client(1)), plain)
+  })
+
+  test('no secret of a proxy on the way stands in the key of a connection', () => {
+    const headers = { 'Proxy-Authorization': 'Basic c2VjcmV0' }
+    const { reuseKey } = new HttpPeer('a:1', { proxy: { address: 'b:1', headers } })
+    assert.doesNotMatch(reuseKey, /c2VjcmV0/)
   })
 
   test('equal peers share connections, whatever their time-outs', () => {

@@ -2,6 +2,12 @@
 import { createHash } from 'node:crypto'
 import { ProxyError, intInRange } from '../error/index.js'
 import { parseHostAddress } from './address.js'
+import type { SocketAddress } from './address.js'
+import { clientProxyHeader } from './client-proxy-header.js'
+import type { ConnectProxyOptions } from './connect-tunnel.js'
+import type { ConnectionDigest } from './digest.js'
+import type { DialOptions } from './environment.js'
+import type { PeerSocketOptions } from './socket-options.js'
 import type { Pem, TlsClientOptions } from './tls-client-options.js'
 
 /**
@@ -9,6 +15,16 @@ import type { Pem, TlsClientOptions } from './tls-client-options.js'
  * which the peer must be known to speak; `auto`: HTTP/2 where the TLS handshake agrees on it, else HTTP/1.1.
  */
 export type UpstreamProtocol = 'http1' | 'h2' | 'h2c' | 'auto'
+
+/** Where a connection comes from. */
+export interface BindTo {
+  /** Local IP address. Default: the server's `client_bind_to_ipv4/6`, else any. */
+  readonly address?: string
+  /** First and last local port, on Linux 6.3 and newer. Default: the system's range. */
+  readonly ports?: readonly [low: number, high: number]
+  /** Takes any port when none of `ports` is free. Default: false. */
+  readonly fallback?: boolean
+}
 
 /** How an upstream is reached. All times in ms; 0 switches a time-out off, but for `idleTimeoutMs`. */
 export interface PeerOptions {
@@ -37,8 +53,17 @@ export interface PeerOptions {
   readonly cert?: Pem
   /** The key of `cert`. */
   readonly key?: Pem
-  /** Local IP address to connect from. Default: the server's `client_bind_to_ipv4/6`, else any. */
-  readonly bindTo?: string
+  /** Local IP address to connect from, or more. Default: the server's `client_bind_to_ipv4/6`, else any. */
+  readonly bindTo?: string | BindTo
+  /** Options of the socket. Default: those of the system. */
+  readonly socket?: PeerSocketOptions
+  /** An HTTP proxy that the peer is reached through, by `CONNECT`. Default: none. */
+  readonly proxy?: ConnectProxyOptions
+  /**
+   * Version of a PROXY header that goes before all else and tells the peer who the client is. Such a
+   * connection is kept for the same client only. Default: none is sent.
+   */
+  readonly proxyProtocol?: 1 | 2
   /** Peers with different group keys never share a connection. Default: empty. */
   readonly groupKey?: string
   /** Time for TCP connect, and again for the TLS handshake. Default: 1000. */
@@ -94,17 +119,28 @@ export class HttpPeer {
   readonly idleTimeoutMs: number
   /** Local IP address to connect from; empty: any. */
   readonly bindTo: string
+  /** First and last local port; `null`: any. */
+  readonly bindPorts: readonly [low: number, high: number] | null
+  /** The HTTP proxy on the way; `null`: none. */
+  readonly proxy: ConnectProxyOptions | null
   /** What the peer was made from when that was an object, such as a `Backend`. */
   readonly target: object | null
   readonly #options: PeerOptions
+  readonly #client: ConnectionDigest | null
   #reuseKey: string | null = null
+  #preamble: Buffer | null = null
 
   /**
    * @param target an address, or anything that has one, such as a `Backend`.
+   * @param client whom a PROXY header tells of. Default: nobody, the connection is our own.
    * @throws {@link ProxyError} `PGR_ADDRESS_INVALID` when a string is not an address;
    * `PGR_OPTION_INVALID` for a protocol that does not go with `tls`, or numbers out of range beside it.
    */
-  constructor(target: string | { readonly address: string }, options: PeerOptions = NO_OPTIONS) {
+  constructor(
+    target: string | { readonly address: string },
+    options: PeerOptions = NO_OPTIONS,
+    client: ConnectionDigest | null = null,
+  ) {
     if (typeof target === 'string') {
       parseHostAddress(target)
       this.address = target
@@ -122,7 +158,11 @@ export class HttpPeer {
     this.readTimeoutMs = options.readTimeoutMs ?? PEER_DEFAULTS.readTimeoutMs
     this.writeTimeoutMs = options.writeTimeoutMs ?? PEER_DEFAULTS.writeTimeoutMs
     this.idleTimeoutMs = options.idleTimeoutMs ?? PEER_DEFAULTS.idleTimeoutMs
-    this.bindTo = options.bindTo ?? ''
+    const { bindTo = '' } = options
+    this.bindTo = typeof bindTo === 'string' ? bindTo : (bindTo.address ?? '')
+    this.bindPorts = typeof bindTo === 'string' ? null : (bindTo.ports ?? null)
+    this.proxy = options.proxy ?? null
+    this.#client = client
     this.#options = options
   }
 
@@ -136,13 +176,46 @@ export class HttpPeer {
     return this.#options.h2PingIntervalMs ?? 0
   }
 
+  /** This peer, on a connection for one client where it is to be told of the client. */
+  forClient(client: ConnectionDigest): HttpPeer {
+    if (this.#options.proxyProtocol === undefined) return this
+    const target = this.target as { readonly address: string } | null
+    return new HttpPeer(target ?? this.address, this.#options, client)
+  }
+
+  /** What goes before all else on a new connection: a PROXY header; `null`: nothing does. */
+  get preamble(): Buffer | null {
+    const { proxyProtocol } = this.#options
+    if (proxyProtocol === undefined) return null
+    this.#preamble ??= clientProxyHeader(proxyProtocol, this.#client)
+    return this.#preamble
+  }
+
+  /** How the peer, or the proxy on the way to it, is dialled at `address`. */
+  dialOptions(address: SocketAddress): DialOptions {
+    const { socket } = this.#options
+    const options: DialOptions = { forTls: this.tls, ...(socket !== undefined && { socket }) }
+    if (address.kind === 'unix') return options
+    return {
+      ...options,
+      ...(this.bindTo !== '' && { localAddress: this.bindTo }),
+      ...(this.bindPorts !== null && { localPorts: this.bindPorts }),
+    }
+  }
+
+  /** Whether any local port will do when none of `bindPorts` is free. */
+  get bindFallback(): boolean {
+    const { bindTo } = this.#options
+    return typeof bindTo === 'object' && bindTo.fallback === true
+  }
+
   /**
    * Connections may be shared exactly by peers with equal keys: everything that decides where a
    * connection leads and how far it is trusted is in it. (Pingora leaves out the CA and the local
    * address, so that a connection verified against one CA can serve a peer that trusts another.)
    */
   get reuseKey(): string {
-    this.#reuseKey ??= this.#makeReuseKey()
+    this.#reuseKey ??= this.#makeKey(this.#way())
     return this.#reuseKey
   }
 
@@ -151,18 +224,28 @@ export class HttpPeer {
     return this.#options.tunnelTimeoutMs ?? PEER_DEFAULTS.tunnelTimeoutMs
   }
 
-  #makeReuseKey(): string {
+  #makeKey(way: string): string {
     const options = this.#options
     const group = options.groupKey ?? ''
     if (!this.tls) {
-      return group === '' && this.bindTo === ''
-        ? this.address
-        : `${this.address}|${this.bindTo}|${group}`
+      return group === '' && way === '' ? this.address : `${this.address}|${way}|${group}`
     }
     const verify = `${options.verify ?? true}${options.verifyHostname ?? true}`
     const names = `${this.sni}|${options.alternativeName ?? ''}`
     const pems = `${pemKey(options.ca)}|${pemKey(options.cert)}`
-    return `${this.address}|tls|${names}|${verify}|${pems}|${this.bindTo}|${group}`
+    return `${this.address}|tls|${names}|${verify}|${pems}|${way}|${group}`
+  }
+
+  /** Where a connection comes from, what it passes through, and whom it is for. */
+  #way(): string {
+    const { bindTo, proxy, proxyProtocol, socket } = this.#options
+    if (proxyProtocol === undefined && proxy === undefined && socket === undefined) {
+      if (typeof bindTo !== 'object') return this.bindTo
+    }
+    const client = this.preamble?.toString('base64') ?? ''
+    const parts = [this.bindTo, client]
+    for (const object of [bindTo, proxy, socket]) parts.push(objectKey(object))
+    return parts.join(',')
   }
 
   /**
@@ -183,7 +266,8 @@ export class HttpPeer {
       ...(options.cert !== undefined && { cert: options.cert }),
       ...(options.key !== undefined && { key: options.key }),
       alpn,
-      sessionKey: this.reuseKey,
+      // A session is between the peer and us, whoever a connection is for.
+      sessionKey: this.#client === null ? this.reuseKey : this.#makeKey(''),
     }
   }
 
@@ -234,6 +318,17 @@ function pemKey(pem: Pem | undefined): string {
   return key
 }
 
+/** A short text that is equal for equal objects, and tells nobody what is in them. Hashed once per object. */
+function objectKey(object: unknown): string {
+  if (typeof object !== 'object' || object === null) return ''
+  let key = OBJECT_KEYS.get(object)
+  if (key === undefined) {
+    key = hash(JSON.stringify(object))
+    OBJECT_KEYS.set(object, key)
+  }
+  return key
+}
+
 function hash(text: string): string {
   return createHash('sha256').update(text).digest('base64')
 }
@@ -250,4 +345,5 @@ const ALPN: Readonly<Record<UpstreamProtocol, readonly string[]>> = Object.freez
 })
 /** Weak: the entry goes with the certificate. */
 const PEM_KEYS = new WeakMap<object, string>()
+const OBJECT_KEYS = new WeakMap<object, string>()
 const NO_OPTIONS: PeerOptions = Object.freeze({})

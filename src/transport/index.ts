@@ -14,17 +14,25 @@ export type { ConnectorOptions } from './connector.js'
 export type { DescriptorNetwork } from './descriptor-network.js'
 export { AddressFilter } from './connection-filter.js'
 export type { AddressFilterOptions, ConnectionFilter } from './connection-filter.js'
-export type { ConnectionDigest, ProxyProtocolDigest, TlsDigest } from './digest.js'
+export type { ConnectProxyOptions } from './connect-tunnel.js'
+export type { ConnectTimings, ConnectionDigest, ProxyProtocolDigest, TlsDigest } from './digest.js'
 export type { DialOptions, Environment, Listener, Network, Random } from './environment.js'
 export type { ListenOptions } from './listen-options.js'
+
 export { HttpPeer, PEER_DEFAULTS } from './http-peer.js'
-export type { PeerOptions, UpstreamProtocol } from './http-peer.js'
+export type { BindTo, PeerOptions, UpstreamProtocol } from './http-peer.js'
 export type { InheritedSocket, ListeningSocket, ListeningSockets } from './listening-sockets.js'
 export { NodeNetwork } from './node/node-network.js'
 export type { NodeNetworkOptions } from './node/node-network.js'
 export { ConnectionPool } from './pool.js'
 export type { ConnectionPoolOptions } from './pool.js'
 export { REAL_ENVIRONMENT } from './real-environment.js'
+export type {
+  ListenerSocketOptions,
+  PeerSocketOptions,
+  SocketOptions,
+  TcpKeepalive,
+} from './socket-options.js'
 export type { Pem, TlsClientOptions } from './tls-client-options.js'
 export { TlsAcceptor } from './tls-acceptor.js'
 export type { TlsAcceptorOptions } from './tls-acceptor.js'

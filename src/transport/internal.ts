@@ -1,4 +1,5 @@
 /** What `testing` and the server share with the transport: the network in memory, files of unix sockets. */
+export { dialPeer } from './dial-peer.js'
 export { DescriptorTable } from './descriptor-table.js'
 export { RingLoop } from './ring/ring-loop.js'
 export { clearUnixPath } from './node/unix-path.js'

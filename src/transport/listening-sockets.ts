@@ -6,6 +6,8 @@ import type { SocketAddress } from './address.js'
 import type { ListenOptions } from './listen-options.js'
 import { listenError } from './node/system-errors.js'
 import { statusError } from './node/tcp-binding.js'
+import { setBindingOptions, setListenerOptions } from './socket-options.js'
+import type { OptionFailure } from './socket-options.js'
 import { DEFAULT_UNIX_MODE, clearUnixPath, removeUnixPath } from './node/unix-path.js'
 
 /** One socket that listens. */
@@ -87,7 +89,8 @@ export class ListeningSockets {
     const inherited = this.#claim(name, address)
     const isSupervised = inherited?.isSupervised ?? false
     if (inherited === undefined && address.kind === 'unix') await clearUnixPath(address.path)
-    const fd = inherited?.fd ?? this.#bind(address)
+    const fd = inherited?.fd ?? this.#bind(address, options)
+    this.#setOptions(fd, address, options)
     if (!isSupervised) this.#start(fd, address, options)
     const bound =
       address.kind === 'unix' ? address : { ...address, port: this.#sockets.localEnd(fd)[1] }
@@ -114,16 +117,30 @@ export class ListeningSockets {
   }
 
   /** A bound descriptor. Where a step fails nothing stays open. */
-  #bind(address: SocketAddress): number {
+  #bind(address: SocketAddress, { socket = {} }: ListenOptions): number {
     const sockets = this.#sockets
     const fd = sockets.open(address)
     if (fd < 0) throw listenError(formatAddress(address), statusError(fd, 'socket'))
     let status = address.kind === 'ip' ? sockets.reuseAddress(fd) : 0
     // What is accepted inherits it.
     if (status >= 0 && address.kind === 'ip') status = sockets.noDelay(fd)
+    if (status >= 0) status = setBindingOptions(sockets, fd, address, socket)?.status ?? 0
     if (status >= 0) status = sockets.bind(fd, address)
     if (status < 0) this.#giveUp(fd, address, statusError(status, 'bind'))
     return fd
+  }
+
+  /** What is accepted inherits them. Nothing stays open when one fails. */
+  #setOptions(fd: number, address: SocketAddress, { socket }: ListenOptions): void {
+    if (socket === undefined) return
+    let failure: OptionFailure | null
+    try {
+      failure = setListenerOptions(this.#sockets, fd, address, socket)
+    } catch (thrown) {
+      this.#sockets.close(fd)
+      throw thrown
+    }
+    if (failure !== null) this.#giveUp(fd, address, statusError(failure.status, failure.option))
   }
 
   #start(fd: number, address: SocketAddress, options: ListenOptions): void {

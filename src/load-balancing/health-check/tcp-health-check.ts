@@ -1,6 +1,7 @@
 /** `TcpHealthCheck`: a backend works when it accepts a connection, with TLS if that is asked for. */
 import { ProxyError, intInRange } from '../../error/index.js'
-import { HttpPeer, parseSocketAddress } from '../../transport/index.js'
+import { HttpPeer } from '../../transport/index.js'
+import { dialPeer } from '../../transport/internal.js'
 import type {
   Connection,
   ConnectionHandler,
@@ -84,11 +85,7 @@ export class TcpHealthCheck implements HealthCheck {
       const peer = new HttpPeer(backend, this.#peer)
       // No resumption: each check is to see a whole handshake and the certificate of that moment.
       const tls = peer.tls ? { ...peer.tlsOptions(), sessionKey: '' } : null
-      const plain = await env.network.dial(parseSocketAddress(peer.address), {
-        forTls: peer.tls,
-        signal: checkSignal,
-        ...(peer.bindTo !== '' && { localAddress: peer.bindTo }),
-      })
+      const plain = await dialPeer(env.network, peer, checkSignal)
       connected = true
       close(tls ? await env.network.startTls(plain, tls, checkSignal) : plain)
     })

@@ -1,7 +1,7 @@
 /** `NodeNetwork`: the real network, by `node:net`, `node:tls` and `node:dns`. */
 import { lookup } from 'node:dns/promises'
-import { connect } from 'node:net'
-import type { Socket, TcpNetConnectOpts } from 'node:net'
+import { Socket, connect } from 'node:net'
+import type { NetConnectOpts, SocketConstructorOpts, TcpNetConnectOpts } from 'node:net'
 import { ProxyError } from '../../error/index.js'
 import { Sockets, loadLibc } from '../../os/internal.js'
 import { RealClock } from '../../time/index.js'
@@ -15,6 +15,8 @@ import { ListeningSockets } from '../listening-sockets.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import type { DialOptions, Listener, Network } from '../environment.js'
 import type { ListenOptions } from '../listen-options.js'
+import { needsDescriptor, prepareSocket } from '../prepare-socket.js'
+import { noSocketOptions } from '../socket-options.js'
 import { RingLoop } from '../ring/ring-loop.js'
 import { RingNetwork } from '../ring/ring-network.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
@@ -78,7 +80,8 @@ export class NodeNetwork implements Network {
     if (this.#ring !== null && options.forTls !== true) return this.#ring.dial(address, options)
     const binding = this.#binding
     const onUncaught = this.#report
-    if (binding !== null && address.kind === 'ip' && options.forTls !== true) {
+    const fd = needsDescriptor(options) ? openPrepared(address, options) : undefined
+    if (fd === undefined && binding !== null && address.kind === 'ip' && options.forTls !== true) {
       const handle = await dialHandle(binding, address, options)
       const nowMs = this.#clock.nowMs()
       const digest = dialledDigest(address, endOf(handle, 'getsockname'), nowMs)
@@ -87,7 +90,8 @@ export class NodeNetwork implements Network {
     const slot: ReadSlot = { connection: null }
     // TLS reads through its own layer; an `onread` buffer below it would never be filled.
     const readBuffer = options.forTls ? null : new ReadBuffer()
-    const socket = openSocket(address, options, readBuffer && onreadOf(readBuffer, slot))
+    const onread = readBuffer && onreadOf(readBuffer, slot)
+    const socket = openSocket(address, options, onread, fd)
     return connected(socket, address, options.signal, () => {
       const { localAddress = '', localPort = 0 } = socket
       const digest = dialledDigest(address, [localAddress, localPort], this.#clock.nowMs())
@@ -131,6 +135,8 @@ export class NodeNetwork implements Network {
       }
     }
     const { listeningSockets } = this
+    if (listeningSockets === null && options.socket !== undefined)
+      throw noSocketOptions(`listen ${formatAddress(address)}`)
     if (listeningSockets === null)
       return listenOn(address, options, this.#clock, this.#accept(give, options))
     const socket = await listeningSockets.listen(address, options)
@@ -230,25 +236,44 @@ function onreadOf(readBuffer: ReadBuffer, slot: ReadSlot): Onread {
 }
 
 /** A socket that is connecting and does not read when it is connected. */
-function openSocket(address: SocketAddress, options: DialOptions, onread: Onread | null): Socket {
+function openSocket(
+  address: SocketAddress,
+  options: DialOptions,
+  onread: Onread | null,
+  fd: number | undefined,
+): Socket {
   const target =
     address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
   const local = address.kind === 'ip' &&
     options.localAddress !== undefined && { localAddress: options.localAddress }
   try {
     const reading = onread && { onread }
-    const socket = connect({
-      ...target,
-      ...local,
-      ...reading,
-      noDelay: true,
-      allowHalfOpen: true,
-    } as TcpNetConnectOpts)
+    const settings = { ...reading, noDelay: true, allowHalfOpen: true }
+    if (fd !== undefined) return connectDescriptor(fd, settings, target)
+    const socket = connect({ ...target, ...local, ...settings } as TcpNetConnectOpts)
     socket.pause()
     return socket
   } catch (cause) {
     throw dialError(formatAddress(address), cause)
   }
+}
+
+/** The descriptor of a socket with more options than Node's own API has. */
+function openPrepared(address: SocketAddress, options: DialOptions): number {
+  const libc = loadLibc()
+  if (libc === null) throw noSocketOptions(`connect ${formatAddress(address)}`)
+  return prepareSocket(new Sockets(libc), address, options)
+}
+
+/** Connects a descriptor that is not connected yet. */
+function connectDescriptor(
+  fd: number,
+  settings: SocketConstructorOpts,
+  target: NetConnectOpts,
+): Socket {
+  const socket = new Socket({ ...settings, fd })
+  socket.pause()
+  return socket.connect(target)
 }
 
 /** Wraps `socket` once it is connected; when that fails or `signal` fires, nothing stays open. */

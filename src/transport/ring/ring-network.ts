@@ -1,8 +1,5 @@
 /** Dialling and listening through a thread's ring. */
-import { isIPv6 } from 'node:net'
-import { constants } from 'node:os'
 import type { ProxyError } from '../../error/index.js'
-import type { Sockets } from '../../os/internal.js'
 import type { Clock } from '../../time/index.js'
 import { formatAddress } from '../address.js'
 import type { SocketAddress } from '../address.js'
@@ -15,6 +12,7 @@ import type { ListeningSocket } from '../listening-sockets.js'
 import { adoptedSocket } from '../node/adopted-socket.js'
 import { dialError } from '../node/system-errors.js'
 import { statusError } from '../node/tcp-binding.js'
+import { prepareSocket } from '../prepare-socket.js'
 import { RingAccept } from './ring-accept.js'
 import { RingConnect } from './ring-connect.js'
 import { RingConnection } from './ring-connection.js'
@@ -33,18 +31,11 @@ export class RingNetwork implements DescriptorNetwork {
   }
 
   /** As `Network.dial`. */
-  async dial(address: SocketAddress, { localAddress, signal }: DialOptions): Promise<Connection> {
+  async dial(address: SocketAddress, options: DialOptions): Promise<Connection> {
     const loop = this.#loop
     const { sockets } = loop
-    const fd = sockets.open(address)
-    if (fd < 0) throw refused(address, fd, 'socket')
-    if (localAddress !== undefined && address.kind === 'ip') {
-      const bound = bindLocal(sockets, fd, localAddress, address.host)
-      if (bound < 0) {
-        sockets.close(fd)
-        throw refused(address, bound, 'bind')
-      }
-    }
+    const { signal } = options
+    const fd = prepareSocket(sockets, address, options)
     const status = await new RingConnect(loop, fd, address, signal).done
     if (status < 0) {
       signal?.throwIfAborted()
@@ -82,12 +73,6 @@ export class RingNetwork implements DescriptorNetwork {
   discard(fd: number): void {
     this.#loop.sockets.close(fd)
   }
-}
-
-/** An address of the other family can be bound, but then not connected from. */
-function bindLocal(sockets: Sockets, fd: number, local: string, host: string): number {
-  if (isIPv6(local) !== isIPv6(host)) return -constants.errno.EADDRNOTAVAIL
-  return sockets.bind(fd, { kind: 'ip', host: local, port: 0 })
 }
 
 function refused(address: SocketAddress, status: number, syscall: string): ProxyError {
