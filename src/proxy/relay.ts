@@ -348,6 +348,8 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
 
   #releaseResponse(upstream: UpstreamSession): void {
     this.#responseFiltering = false
+    // Both sides may be a tunnel's by now.
+    if (this.#upstream !== upstream) return
     this.downstream.flush()
     if (!this.#responseBlocked) upstream.resume()
   }

@@ -352,6 +352,26 @@ describe('the hooks of an upgrade', () => {
     await origin.untilEnded()
   })
 
+  test('may wait for the answer, and leave no time-out of HTTP to the tunnel', async (t) => {
+    const { world, proxy, upstream } = await testProxy(t, {
+      hooks: (it) => ({ responseFilter: () => it.sleep(10) }),
+    })
+    // Less than what comes with the 101: some of it waits for the client when the tunnel opens.
+    world.network.setLink(proxy.address, { bufferBytes: 1_000 })
+    const client = await proxy.client()
+    client.send(ASK)
+    const origin = await upstream.next()
+    await origin.request()
+    client.peer.pause()
+    origin.send(`${GRANT}${'x'.repeat(10_000)}`)
+    await world.advance(100)
+    client.peer.resume()
+    await world.advance(200_000)
+    assert.equal(client.peer.closed, false)
+    client.peer.reset()
+    await origin.untilClosed()
+  })
+
   for (const kind of ['synchronous', 'asynchronous'] as const) {
     test(`filter what goes through the tunnel, ${kind}`, async (t) => {
       const ends: string[] = []
