@@ -84,8 +84,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'leaves an upstream connection open that is of no more use',
     from: 1,
-    file: 'proxy/attempt-runner.js',
-    find: 'else\n                upstream.abort();',
+    file: 'session/http-connector.js',
+    find: 'session.abort();',
     replace: '',
     found: /left over: a connection/,
   },
