@@ -86,7 +86,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     from: 1,
     file: 'session/http-connector.js',
     find: 'session.abort();',
-    replace: '',
+    replace: ';',
     found: /left over: a connection/,
   },
   {
