@@ -33,6 +33,7 @@ export interface BalancerSections {
 export interface ListenerSection {
   readonly address: string
   readonly tls?: ListenerTlsSection | readonly CertificateSection[] | undefined
+  readonly h2c?: boolean | undefined
 }
 
 /** One certificate of a listener; the paths are as written. */
@@ -180,7 +181,7 @@ function listenerSchema(): z.ZodType<ListenerSection> {
   return z.strictObject({
     address: listenAddressField(),
     tls: listenerTlsSchema().optional(),
-    h2c: fixedField(false).optional(),
+    h2c: booleanField().optional(),
     proxy_protocol: fixedField(false).optional(),
   })
 }

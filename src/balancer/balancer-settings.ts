@@ -30,6 +30,8 @@ export interface BalancerListener {
   readonly address: string
   /** How TLS is spoken, with the paths of its files; `undefined`: it is not. */
   readonly tls: ListenerTls | undefined
+  /** Whether clients may speak HTTP/2 by prior knowledge where there is no TLS. Default: false. */
+  readonly h2c: boolean
 }
 
 /** A group of servers that can answer the same requests. */
@@ -197,7 +199,7 @@ export function defaultSettings(
     abortOnClose,
   } = BALANCER_DEFAULTS
   return {
-    listeners: listeners.map((address) => ({ address, tls: undefined })),
+    listeners: listeners.map((address) => ({ address, tls: undefined, h2c: false })),
     upstream: { ...upstream, maxH2Streams, retries, timeouts, maxIdle: undefined },
     forwarding,
     maxConnections,

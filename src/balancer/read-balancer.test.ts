@@ -70,10 +70,10 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     'F:1:12: listeners: empty; expected at least one listener',
   ],
   [
-    "listeners: [{ address: 'localhost:80', h2c: true }]\nupstreams: { a: { backends: [] } }",
+    "listeners: [{ address: 'localhost:80', h2c: 1 }]\nupstreams: { a: { backends: [] } }",
     [
       'F:1:24: listeners[0].address: "localhost:80": an IP address is needed, not a name',
-      'F:1:45: listeners[0].h2c: true: not available yet; expected false',
+      'F:1:45: listeners[0].h2c: got 1; expected true or false',
       'F:2:29: upstreams.a.backends: empty; expected at least one backend',
     ].join('\n'),
   ],
@@ -158,7 +158,7 @@ describe('readBalancer', () => {
 
   test('fills everything that is left out with the documented defaults', () => {
     assert.deepEqual(read(LEAST), {
-      listeners: [{ address: '127.0.0.1:0', tls: undefined }],
+      listeners: [{ address: '127.0.0.1:0', tls: undefined, h2c: false }],
       upstream: {
         name: 'a',
         backends: [{ address: 'b:1', weight: 1 }],
@@ -187,7 +187,7 @@ describe('readBalancer', () => {
 
   test('reads every key that is available', () => {
     const settings = read(`
-listeners: [{ address: 'unix:run/p.sock', h2c: false, proxy_protocol: false }, { address: '[::]:80' }]
+listeners: [{ address: 'unix:run/p.sock', h2c: true, proxy_protocol: false }, { address: '[::]:80' }]
 upstreams:
   api:
     backends: [{ address: 'unix:api.sock', weight: 3, backup: false }, { address: '[::1]:8080' }]
@@ -208,8 +208,8 @@ abort_on_close: false
 `)
     assert.deepEqual(settings, {
       listeners: [
-        { address: 'unix:/etc/p/run/p.sock', tls: undefined },
-        { address: '[::]:80', tls: undefined },
+        { address: 'unix:/etc/p/run/p.sock', tls: undefined, h2c: true },
+        { address: '[::]:80', tls: undefined, h2c: false },
       ],
       upstream: {
         name: 'api',

@@ -66,9 +66,10 @@ function resolveSections(
   const { header, body, write } = sections.client_timeouts ?? {}
   const { abortOnClose, clientTimeouts, maxConnections } = BALANCER_DEFAULTS
   return {
-    listeners: sections.listeners.map(({ address, tls }, index) => ({
+    listeners: sections.listeners.map(({ address, tls, h2c = false }, index) => ({
       address: resolveUnixPath(document, address),
       tls: tls && readListenerTls(document, index, tls, problems),
+      h2c,
     })),
     upstream: resolveUpstream(document, only[0], only[1], problems),
     forwarding: resolveForwarding(sections),

@@ -180,6 +180,16 @@ export const ERROR_CODES = {
     status: 499,
     text: 'the certificate of a client was not accepted',
   },
+  PGR_HTTP2_INVALID: {
+    source: 'downstream',
+    status: 499,
+    text: 'the client broke the rules of HTTP/2',
+  },
+  PGR_HTTP2_FLOOD: {
+    source: 'downstream',
+    status: 499,
+    text: 'the client sends frames that only cost work',
+  },
   // Internal.
   PGR_HOOK_FAILED: { source: 'internal', status: 500, text: 'a hook threw' },
   PGR_HTTP_STATUS: { source: 'internal', status: 500, text: 'a hook asked for this status' },

@@ -4,8 +4,20 @@ import { HttpDate } from '../http/index.js'
 import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
 import type { ServerConf, Service, ServiceContext, ServiceStopOptions } from '../server/index.js'
-import { DOWNSTREAM_TIMEOUTS, H1ServerConnection, HttpConnector } from '../session/index.js'
-import type { DownstreamTimeouts, H1ServerOptions, ServerConnection } from '../session/index.js'
+import {
+  DOWNSTREAM_TIMEOUTS,
+  H1ServerConnection,
+  H2ServerConnection,
+  H2_LIMITS,
+  HttpConnector,
+  ProtocolConnection,
+} from '../session/index.js'
+import type {
+  DownstreamTimeouts,
+  H2Limits,
+  H2ServerOptions,
+  ServerConnection,
+} from '../session/index.js'
 import { Acceptor, Connector, formatAddress, parseHostAddress } from '../transport/index.js'
 import type {
   AdmissionOptions,
@@ -48,6 +60,8 @@ export interface HttpProxyServiceOptions {
   readonly maxConnections?: number
   /** Connections per client IP and listener; 0: no limit. Default: 0. */
   readonly maxConnectionsPerClient?: number
+  /** Limits of each client's HTTP/2 connection. Default: see {@link H2Limits}. */
+  readonly http2?: Partial<H2Limits>
 }
 
 /** Settings of one listener: the socket, and who may connect. */
@@ -60,6 +74,11 @@ export interface ListenerSettings extends AdmissionOptions {
   readonly tls?: ListenerTls
   /** Options of the socket and of what it accepts. Default: those of the system. */
   readonly socket?: ListenerSocketOptions
+  /**
+   * Whether clients without TLS may speak HTTP/2 by prior knowledge (h2c), beside HTTP/1: the first
+   * bytes of each connection decide. Default: false.
+   */
+  readonly h2c?: boolean
 }
 
 /**
@@ -143,8 +162,11 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.check()
     const serverOptions = this.#serverOptions(context)
     for (const { address, settings } of this.#listeners) {
-      const { tls, ...socketSettings } = settings
+      const { tls, h2c = false, ...socketSettings } = settings
       const tlsListener = tls && this.#tlsListener(tls, address, context)
+      const speak = tlsListener
+        ? speakTls(tlsListener, serverOptions)
+        : speakPlain(h2c, serverOptions)
       const [first] = await context.env.network.resolve(address)
       if (first === undefined) throw new ProxyError('PGR_RESOLVE_FAILED', formatAddress(address))
       const { maxConnections, maxConnectionsPerClient } = this.#options
@@ -160,7 +182,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
         logger: context.logger,
       })
       await acceptor.listen((connection, prefix) => {
-        this.#serve(connection, prefix, acceptor, serverOptions, tlsListener)
+        this.#serve(connection, prefix, acceptor, speak)
       })
       this.#acceptors.push(acceptor)
       // A stop may have come while the socket was being opened.
@@ -205,32 +227,18 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     return listener
   }
 
-  #serve(
-    connection: Connection,
-    prefix: Buffer | null,
-    acceptor: Acceptor,
-    options: H1ServerOptions,
-    tls: TlsListener | undefined,
-  ): void {
-    const onClosed = (): void => {
+  #serve(connection: Connection, prefix: Buffer | null, acceptor: Acceptor, speak: Serve): void {
+    const server = speak(connection, () => {
       this.#connections.delete(server)
       acceptor.released(connection)
       if (this.#connections.size === 0) this.#onEmpty?.()
-    }
-    const server = tls
-      ? new TlsServerConnection(connection, tls.acceptor, this.#speak(options), onClosed)
-      : new H1ServerConnection(connection, options, onClosed)
+    })
     this.#connections.add(server)
     server.start(prefix)
     if (this.#stopping) server.drain(this.#keepsIdle)
   }
 
-  /** What is spoken on a connection, as ALPN has decided. */
-  #speak(options: H1ServerOptions): Serve {
-    return (connection, onClosed) => new H1ServerConnection(connection, options, onClosed)
-  }
-
-  #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H1ServerOptions {
+  #serverOptions({ env, logger, counters, thread = 0 }: ServiceContext): H2ServerOptions {
     const { limits, timeouts, abortOnClose = true, allowConnect = false } = this.#options
     const { maxRetryBytes = 65_536 } = this.#options
     const conf = this.#configuration
@@ -261,6 +269,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       date: new HttpDate(),
       limits: { ...REQUEST_LIMITS, ...limits },
       timeouts: { ...DOWNSTREAM_TIMEOUTS, ...timeouts },
+      http2: { ...H2_LIMITS, ...this.#options.http2 },
       abortOnClose,
       allowConnect,
       onRequest: (session) => {
@@ -271,5 +280,21 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   }
 }
 
-/** What listeners with TLS offer by ALPN, the preferred one first; `#speak` serves each of them. */
-const ALPN = ['http/1.1'] as const
+/** What is spoken on the connections of a plain listener. */
+function speakPlain(h2c: boolean, options: H2ServerOptions): Serve {
+  return h2c
+    ? (connection, onClosed) => new ProtocolConnection(connection, options, onClosed)
+    : (connection, onClosed) => new H1ServerConnection(connection, options, onClosed)
+}
+
+/** What is spoken on the connections of a listener with TLS, as ALPN decides. */
+function speakTls({ acceptor }: TlsListener, options: H2ServerOptions): Serve {
+  const speak: Serve = (secured, onClosed) =>
+    secured.digest.tls?.alpn === 'h2'
+      ? new H2ServerConnection(secured, options, onClosed)
+      : new H1ServerConnection(secured, options, onClosed)
+  return (connection, onClosed) => new TlsServerConnection(connection, acceptor, speak, onClosed)
+}
+
+/** What listeners with TLS offer by ALPN, the preferred one first; {@link speakTls} serves each of them. */
+const ALPN = ['h2', 'http/1.1'] as const

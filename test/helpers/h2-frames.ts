@@ -3,11 +3,14 @@
 /** Frame types (RFC 9113 §6). */
 export const DATA = 0
 export const HEADERS = 1
+export const PRIORITY = 2
 export const RST_STREAM = 3
 export const SETTINGS = 4
+export const PUSH_PROMISE = 5
 export const PING = 6
 export const GOAWAY = 7
 export const WINDOW_UPDATE = 8
+export const CONTINUATION = 9
 /** Flags. */
 export const END_STREAM = 1
 export const ACK = 1
@@ -46,16 +49,28 @@ export function words(...values: readonly number[]): Buffer {
   return bytes
 }
 
-/** Fields without compression (RFC 7541 §6.2.2); names and values shorter than 127 bytes. */
-export function fields(pairs: Readonly<Record<string, string>>): Buffer {
-  const parts: Buffer[] = []
-  for (const [name, value] of Object.entries(pairs)) {
-    for (const text of [name, value]) {
-      if (text === name) parts.push(Buffer.from([0]))
-      parts.push(Buffer.from([text.length]), Buffer.from(text, 'latin1'))
-    }
-  }
-  return Buffer.concat(parts)
+/** Fields without compression (RFC 7541 §6.2.2). */
+export function fields(
+  pairs: Readonly<Record<string, string>> | readonly (readonly [string, string])[],
+): Buffer {
+  const list = Array.isArray(pairs) ? (pairs as [string, string][]) : Object.entries(pairs)
+  return Buffer.concat(
+    list.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]),
+  )
+}
+
+function literal(text: string): Buffer {
+  return Buffer.concat([integer(text.length), Buffer.from(text, 'latin1')])
+}
+
+/** RFC 7541 §5.1, in seven bits and what does not fit in them. */
+function integer(value: number): Buffer {
+  if (value < 127) return Buffer.from([value])
+  const bytes = [127]
+  let rest = value - 127
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128)
+  bytes.push(rest)
+  return Buffer.from(bytes)
 }
 
 /** SETTINGS with these values, by their number. */

@@ -1,7 +1,8 @@
 /** Starts a proxy in this process that sends everything to one plain peer. */
 import { Counters, SILENT_LOGGER } from '../../src/observability/index.js'
+import type { Logger } from '../../src/observability/index.js'
 import { httpProxyService } from '../../src/proxy/index.js'
-import type { HttpProxyServiceOptions, ProxyHttp } from '../../src/proxy/index.js'
+import type { HttpProxyServiceOptions, ListenerSettings, ProxyHttp } from '../../src/proxy/index.js'
 import { ServerConf } from '../../src/server/index.js'
 import { HttpPeer, NodeNetwork, REAL_ENVIRONMENT } from '../../src/transport/index.js'
 import type { NodeNetworkOptions, PeerOptions } from '../../src/transport/index.js'
@@ -14,12 +15,18 @@ export interface StartProxyOptions extends HttpProxyServiceOptions {
   readonly hooks?: Partial<ProxyHttp<void>>
   /** The way that bytes in the clear take. Default: the fastest. */
   readonly io?: NodeNetworkOptions['io']
+  /** How it listens. Default: HTTP/1 alone. */
+  readonly listener?: ListenerSettings
+  /** Told what happens. Default: nobody. */
+  readonly logger?: Logger
 }
 
 /** A proxy that listens. */
 export interface RunningProxy {
   readonly port: number
   readonly counters: Counters
+  /** Ends it as SIGTERM would. */
+  stop(): Promise<void>
   /** Drops all connections and stops listening. */
   destroy(): void
 }
@@ -27,7 +34,14 @@ export interface RunningProxy {
 /** Starts a proxy on a free port of 127.0.0.1, in front of 127.0.0.1:`backendPort`. */
 export async function startProxy(
   backendPort: number,
-  { peer = {}, hooks = {}, io = 'ring', ...options }: StartProxyOptions = {},
+  {
+    peer = {},
+    hooks = {},
+    io = 'ring',
+    listener = {},
+    logger = SILENT_LOGGER,
+    ...options
+  }: StartProxyOptions = {},
 ): Promise<RunningProxy> {
   const configuration = new ServerConf()
   const proxy: ProxyHttp<void> = {
@@ -36,14 +50,15 @@ export async function startProxy(
     ...hooks,
   }
   const service = httpProxyService(configuration, proxy, options)
-  service.addTcp('127.0.0.1:0')
+  service.addTcp('127.0.0.1:0', listener)
   const counters = new Counters()
   const { clock } = REAL_ENVIRONMENT
   const env = { ...REAL_ENVIRONMENT, network: new NodeNetwork({ clock, io }) }
-  await service.start({ env, configuration, logger: SILENT_LOGGER, counters })
+  await service.start({ env, configuration, logger, counters })
   return {
     port: Number(/:(\d+)$/.exec(service.addresses[0]!)![1]),
     counters,
+    stop: () => service.stop(),
     destroy: () => {
       service.destroy()
     },

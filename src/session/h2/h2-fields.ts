@@ -1,4 +1,5 @@
 /** HTTP/2 fields, as `node:http2` takes and gives them, to heads and back (RFC 9113 §8). */
+import { randomBytes } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http2'
 import { ProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
@@ -32,22 +33,62 @@ export interface H2ResponseHead {
 /**
  * Reads the fields of a request: names and values in turn, each value latin1.
  * @param ended whether no body follows.
+ * @param allowConnect whether CONNECT is a method like others; that of RFC 8441 always is.
  * @throws {@link ProxyError} `PGR_REQUEST_INVALID`, `PGR_CONNECT_NOT_ALLOWED`.
  */
-export function readRequestFields(raw: readonly string[], ended: boolean): H2RequestHead {
+export function readRequestFields(
+  raw: readonly string[],
+  ended: boolean,
+  allowConnect: boolean = false,
+): H2RequestHead {
   const fields = new FieldReader('PGR_REQUEST_INVALID')
   const first = fields.readPseudo(raw)
-  const { method, target, scheme, authority } = fields
+  const { method, target, scheme, authority, protocol } = fields
   if (method === null || !isToken(method)) throw fields.fault(':method is missing or no token')
-  if (method === 'CONNECT') throw new ProxyError('PGR_CONNECT_NOT_ALLOWED')
+  if (method === 'CONNECT' && protocol === null)
+    return readConnect(fields, raw, first, allowConnect)
+  if (protocol !== null) checkWebSocket(fields, ended)
   if (scheme !== 'http' && scheme !== 'https') throw fields.fault(':scheme is not http or https')
   if (target === null || !isTarget(target, method)) throw fields.fault(':path is not a path')
   if (authority !== null) fields.addHost(authority)
   fields.readRest(raw, first)
   if (fields.host === undefined) throw fields.fault('no :authority and no Host')
+  const { acceptsTrailers } = fields
+  if (protocol !== null)
+    return { header: webSocketRequest(fields, target), bodyLength: 0, acceptsTrailers }
   const header = new RequestHeader(method, target, '2', fields.makeHeaders())
-  const bodyLength = fields.bodyLengthOf(ended)
-  return { header, bodyLength, acceptsTrailers: fields.acceptsTrailers }
+  return { header, bodyLength: fields.bodyLengthOf(ended), acceptsTrailers }
+}
+
+/** RFC 9113 §8.5: the authority is all of the target. */
+function readConnect(
+  fields: FieldReader,
+  raw: readonly string[],
+  first: number,
+  isAllowed: boolean,
+): H2RequestHead {
+  const { authority, scheme, target } = fields
+  if (authority === null || !CONNECT_TARGET.test(authority) || scheme !== null || target !== null)
+    throw fields.fault('CONNECT needs HOST:PORT as its authority, and nothing else')
+  if (!isAllowed) throw new ProxyError('PGR_CONNECT_NOT_ALLOWED')
+  fields.addHost(authority)
+  fields.readRest(raw, first)
+  const header = new RequestHeader('CONNECT', authority, '2', fields.makeHeaders())
+  return { header, bodyLength: 0, acceptsTrailers: fields.acceptsTrailers }
+}
+
+function checkWebSocket({ method, protocol }: FieldReader, ended: boolean): void {
+  const isWebSocket = method === 'CONNECT' && protocol === 'websocket'
+  if (!isWebSocket || ended)
+    throw new ProxyError('PGR_CONNECT_NOT_ALLOWED', 'only WebSocket goes by extended CONNECT')
+}
+
+/** RFC 8441 as HTTP/1 has it: a GET that asks for an upgrade, with the key that it needs there. */
+function webSocketRequest(fields: FieldReader, target: string): RequestHeader {
+  const header = new RequestHeader('GET', target, '2', fields.makeHeaders())
+  header.upgrade = 'websocket'
+  header.headers.set('sec-websocket-key', randomBytes(16).toString('base64'))
+  return header
 }
 
 /**
@@ -134,6 +175,7 @@ class FieldReader {
   target: string | null = null
   scheme: string | null = null
   authority: string | null = null
+  protocol: string | null = null
   status: string | null = null
   acceptsTrailers = false
   host: string | undefined = undefined
@@ -158,6 +200,7 @@ class FieldReader {
       else if (name === ':path') this.target = this.#once(this.target, value)
       else if (name === ':scheme') this.scheme = this.#once(this.scheme, value)
       else if (name === ':authority') this.authority = this.#once(this.authority, value)
+      else if (name === ':protocol') this.protocol = this.#once(this.protocol, value)
       else if (name === ':status') this.status = this.#once(this.status, value)
       else throw this.fault(`${name} is not known`)
     }
@@ -278,6 +321,7 @@ const BLANK_AT_END = /^[ \t]|[ \t]$/
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/
 /** uri-host [":" port] (RFC 9110 §7.2); no user information. */
 const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
+const CONNECT_TARGET = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+):\d{1,5}$/
 const STATUS = /^[1-9]\d\d$/
 /** As in HTTP/1: some read leading zeros as octal. */
 const LENGTH = /^(?:0|[1-9]\d{0,15})$/
