@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { reply } from '../../src/testing/index.js'
 import type { Exchange, TestPeer, TestRequest } from '../../src/testing/index.js'
 import type { PeerOptions } from '../../src/transport/index.js'
 import {
@@ -17,7 +18,7 @@ import {
   settings,
   words,
 } from '../helpers/h2-frames.js'
-import { testProxy } from '../helpers/test-world.js'
+import { UPSTREAM, testProxy } from '../helpers/test-world.js'
 import type { ProxyInWorld } from '../helpers/test-world.js'
 
 const H2C: PeerOptions = { protocol: 'h2c' }
@@ -187,6 +188,24 @@ describe('what an HTTP/2 upstream has not looked at', () => {
     assert.equal(world.world.counters.get('retries'), 0)
     await origin.peer.untilEnded()
   })
+})
+
+test('a peer that wants HTTP/1.1 gets the request so, and those after it', async (t) => {
+  const peer: PeerOptions = { tls: true, sni: 'a.example', protocol: 'auto' }
+  const world = await testProxy(t, { peer })
+  world.world.network.serveTls(UPSTREAM, { names: ['a.example'], alpn: ['h2', 'http/1.1'] })
+  const exchange = world.proxy.request(POST)
+  const origin = await RawUpstream.accept(world)
+  const stream = await origin.request()
+  world.upstream.answer(reply(200, 'ok'))
+  origin.peer.send(rst(stream, 13))
+  const { status, attempts } = await exchange
+  assert.deepEqual([status, attempts[0]?.code], [200, 'PGR_UPSTREAM_RESET'])
+  assert.equal((await world.proxy.get('/')).attempts[0]?.reused, true)
+  assert.deepEqual(
+    world.upstream.requests.map(({ method }) => method),
+    ['POST', 'GET'],
+  )
 })
 
 describe('an upstream that does not speak HTTP/2', () => {
