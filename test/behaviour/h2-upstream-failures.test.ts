@@ -107,7 +107,6 @@ describe('an HTTP/2 upstream that breaks off before its answer', () => {
 describe('a response of an HTTP/2 upstream that is cut', () => {
   const cases: readonly [string, (o: RawUpstream, s: number) => void][] = [
     ['a reset', (o, s) => o.peer.send(rst(s, 2))],
-    ['a reset without an error', (o, s) => o.peer.send(rst(s, 0))],
     ['a cancel', (o, s) => o.peer.send(rst(s, 8))],
     ['GOAWAY with an error', (o, s) => o.peer.send(goaway(s, 2))],
     ['a FIN', (o) => o.peer.end()],
@@ -130,14 +129,27 @@ describe('a response of an HTTP/2 upstream that is cut', () => {
     }
   }
 
-  test('short of its Content-Length is no clean end either', async (t) => {
-    const { exchange } = await ask(t, GET, ({ peer }, stream) => {
-      const head = fields({ ':status': '200', 'content-length': '10' })
-      peer.send(frame(HEADERS, END_HEADERS, stream, head))
-      peer.send(frame(DATA, END_STREAM, stream, Buffer.from('part')))
+  for (const [name, flags, end] of [
+    ['ended', END_STREAM, Buffer.alloc(0)],
+    ['reset without an error', 0, rst(1, 0)],
+  ] as const) {
+    test(`short of its Content-Length is no clean end either (${name})`, async (t) => {
+      const { exchange } = await ask(t, GET, ({ peer }, stream) => {
+        const head = fields({ ':status': '200', 'content-length': '10' })
+        peer.send(frame(HEADERS, END_HEADERS, stream, head))
+        peer.send(Buffer.concat([frame(DATA, flags, stream, Buffer.from('part')), end]))
+      })
+      assert.deepEqual([exchange.status, exchange.complete], [200, false])
+      assert.equal(exchange.error?.code, 'PGR_RESPONSE_BODY_INCOMPLETE')
     })
-    assert.deepEqual([exchange.status, exchange.complete], [200, false])
-    assert.equal(exchange.error?.code, 'PGR_RESPONSE_BODY_INCOMPLETE')
+  }
+
+  test('by a reset without an error and of no known length is whole: Node ends its own so', async (t) => {
+    const { exchange } = await ask(t, GET, ({ peer }, stream) => {
+      const data = frame(DATA, 0, stream, Buffer.from('all'))
+      peer.send(Buffer.concat([HEAD_200(stream), data, rst(stream, 0)]))
+    })
+    assert.deepEqual([exchange.text, exchange.complete, exchange.failure], ['all', true, ''])
   })
 })
 

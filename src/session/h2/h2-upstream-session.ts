@@ -55,8 +55,7 @@ export class H2UpstreamSession implements UpstreamSession {
   #pendingBytesSeen = 0
   #interims = 0
   #responseTrailers: HeaderMap | null = null
-  /** The peer has said that the response is complete. */
-  #responseEnded = false
+  #responseLength: BodyLength = 0
   #responseDone = false
   #paused = false
   #over = false
@@ -153,9 +152,6 @@ export class H2UpstreamSession implements UpstreamSession {
   }
 
   #listen(stream: ClientHttp2Stream): void {
-    watchEnd(stream, () => {
-      this.#responseEnded = true
-    })
     stream.on('headers', (_headers: unknown, _flags: number, raw: string[]) => {
       this.#take(() => {
         this.#onInterim(raw)
@@ -177,7 +173,7 @@ export class H2UpstreamSession implements UpstreamSession {
       })
     })
     stream.on('end', () => {
-      this.#onEnd()
+      this.#onEnd(stream)
     })
     stream.on('wantTrailers', () => {
       const trailers = this.#requestTrailers
@@ -215,6 +211,7 @@ export class H2UpstreamSession implements UpstreamSession {
   #onResponse(raw: readonly string[], ended: boolean, status: number): void {
     const { header, bodyLength } = readResponseFields(raw, ended, hasNoBody(this.#method, status))
     this.responseStarted = true
+    this.#responseLength = bodyLength
     this.#handler.onResponse(header, bodyLength)
     if (!ended && !this.#over) this.#handler.onReadEnd()
   }
@@ -227,9 +224,13 @@ export class H2UpstreamSession implements UpstreamSession {
     if (!this.#isOver()) this.#handler.onReadEnd()
   }
 
-  #onEnd(): void {
-    // A reset ends the stream for Node as well; what it means is told when the stream is closed.
-    if (this.#over || !this.#responseEnded) return
+  /**
+   * Node ends a stream that was reset as well. NO_ERROR counts as an end: servers on Node send it in
+   * place of one when they had to wait for the window. All else is told when the stream is closed.
+   */
+  #onEnd(stream: ClientHttp2Stream): void {
+    if (this.#over || !this.responseStarted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return
+    if (this.bodyBytesRead < this.#responseLength) return
     this.#responseDone = true
     this.#end()
     this.#handler.onResponseEnd(this.#responseTrailers)
@@ -312,18 +313,6 @@ export class H2UpstreamSession implements UpstreamSession {
  */
 function cancel(stream: ClientHttp2Stream): void {
   if (!stream.destroyed) addAbortSignal(ABORTED, stream)
-}
-
-/**
- * Calls `onEnded` when the peer ends the stream. Node's 'end' also comes after a reset with NO_ERROR,
- * and nothing else tells the two apart but whether the stream is closed when its end is pushed.
- */
-function watchEnd(stream: ClientHttp2Stream, onEnded: () => void): void {
-  const push = stream.push.bind(stream)
-  stream.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
-    if (chunk === null && !stream.closed) onEnded()
-    return push(chunk, encoding)
-  }
 }
 
 function mismatch(how: string): ProxyError {
