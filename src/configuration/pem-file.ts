@@ -48,10 +48,15 @@ export function readBinary(path: string): Buffer {
 
 /** Why a certificate cannot be used at `nowMs`, by its dates; empty when it can. */
 export function validityProblem(certificates: string | Buffer, nowMs: number): string {
-  const { validFrom, validTo } = new X509Certificate(certificates)
-  if (nowMs > Date.parse(validTo)) return `the certificate has expired: it was valid to ${validTo}`
-  if (nowMs >= Date.parse(validFrom)) return ''
-  return `the certificate is not valid before ${validFrom}`
+  const {
+    subject,
+    subjectAltName = subject,
+    validFrom,
+    validTo,
+  } = new X509Certificate(certificates)
+  if (nowMs > Date.parse(validTo))
+    return `${subjectAltName} has expired: it was valid to ${validTo}`
+  return nowMs < Date.parse(validFrom) ? `${subjectAltName} is not valid before ${validFrom}` : ''
 }
 
 function readPem(path: string): string {

@@ -29,7 +29,6 @@ import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import type { ListenerTls } from './listener-tls.js'
-import { readListenerTls } from './listener-tls.js'
 import { Pipeline } from './pipeline.js'
 import { RequestIds } from './request-ids.js'
 import type { ProxyHttp } from './proxy-http.js'
@@ -151,15 +150,16 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   }
 
   /** For `-t`: a service that listens nowhere is a mistake, and so are certificates that are none. */
-  check(): void {
-    if (this.#listeners.length === 0)
-      throw new ProxyError('PGR_OPTION_INVALID', `${this.name}: no listener was added`)
-    for (const { settings } of this.#listeners)
-      if (settings.tls) readListenerTls(settings.tls, { alpn: ALPN })
+  check(context: ServiceContext): void {
+    this.#checkListeners()
+    // Making one reads the files, and warns of what they say.
+    for (const { address, settings } of this.#listeners)
+      if (settings.tls)
+        new TlsListener(settings.tls, { alpn: ALPN }, formatAddress(address), context)
   }
 
   async start(context: ServiceContext): Promise<void> {
-    this.check()
+    this.#checkListeners()
     const serverOptions = this.#serverOptions(context)
     for (const { address, settings } of this.#listeners) {
       const { tls, h2c = false, ...socketSettings } = settings
@@ -220,8 +220,14 @@ export class HttpProxyService<Ctx = unknown> implements Service {
     this.#connector?.close()
   }
 
+  #checkListeners(): void {
+    if (this.#listeners.length > 0) return
+    throw new ProxyError('PGR_OPTION_INVALID', `${this.name}: no listener was added`)
+  }
+
   #tlsListener(tls: ListenerTls, address: HostAddress, context: ServiceContext): TlsListener {
-    const listener = new TlsListener(tls, { alpn: ALPN }, formatAddress(address), context)
+    const surroundings = { alpn: ALPN, ticketKeys: context.ticketKeys }
+    const listener = new TlsListener(tls, surroundings, formatAddress(address), context)
     this.#tlsListeners.push(listener)
     if (!this.#stopping) listener.start()
     return listener

@@ -2,7 +2,7 @@
 import { ProxyError, describeThrown } from '../error/index.js'
 import { Counters } from '../observability/index.js'
 import type { Logger } from '../observability/index.js'
-import { REAL_ENVIRONMENT } from '../transport/index.js'
+import { REAL_ENVIRONMENT, TicketKeys } from '../transport/index.js'
 import type { Environment } from '../transport/index.js'
 import { Daemon, daemonProblems, wantsDaemon } from './daemon/daemon.js'
 import { launchDaemon } from './daemon/launcher.js'
@@ -77,6 +77,7 @@ export class Server {
   readonly #daemon: Daemon | null
   readonly #services = new ServiceGraph()
   readonly #stop = new StopControl()
+  readonly #ticketKeys: TicketKeys
   readonly #upgrade: Upgrade
   readonly #phases: ExecutionPhases
   #systemd: Systemd | null = null
@@ -105,12 +106,14 @@ export class Server {
       this.#daemon?.openLog(level) ??
       stderrLogger(level, this.#env)
     this.#phases = new ExecutionPhases(this.logger)
+    this.#ticketKeys = new TicketKeys(this.#env.clock, WORKER?.ticketKeys)
     this.#upgrade = new Upgrade({
       env: this.#env,
       logger: this.logger,
       path: this.configuration.upgradeSock,
       maxRetries: this.configuration.upgradeSockConnectAcceptMaxRetries,
       user: process.getuid?.() ?? 0,
+      ticketKeys: this.#ticketKeys,
     })
     if (conf !== undefined && this.options.conf !== undefined && WORKER === null) {
       this.logger.warn(`${this.options.conf} is not read: the program brings its own configuration`)
@@ -238,7 +241,8 @@ export class Server {
 
   get #context(): ServiceContext {
     const { configuration, counters, logger } = this
-    return { configuration, counters, env: this.#env, logger, thread: WORKER?.index ?? 0 }
+    const [env, ticketKeys] = [this.#env, this.#ticketKeys]
+    return { configuration, counters, env, logger, ticketKeys, thread: WORKER?.index ?? 0 }
   }
 
   /** Never returns: what the program does after `run` is done once, in the main thread. */
@@ -309,7 +313,7 @@ export class Server {
     }
     for (const service of this.#services.services) {
       try {
-        await service.check?.()
+        await service.check?.(this.#context)
       } catch (thrown) {
         problems.push(`${service.name}: ${describeThrown(thrown)}`)
       }

@@ -1,6 +1,6 @@
 /** `Service`: one thing that a server runs, such as a proxy with its listeners. */
 import type { Counters, Logger } from '../observability/index.js'
-import type { Environment } from '../transport/index.js'
+import type { Environment, TicketKeys } from '../transport/index.js'
 import type { ServerConf } from './server-conf.js'
 
 /** What a server gives to the services that it runs. */
@@ -13,6 +13,11 @@ export interface ServiceContext {
   readonly logger: Logger
   /** Where the service counts. */
   readonly counters: Counters
+  /**
+   * The keys of session tickets: the same in all threads, and in the process of the next upgrade.
+   * Default: each listener has its own.
+   */
+  readonly ticketKeys?: TicketKeys
   /** 0 in the main thread, from 1 in the workers. Default: 0. */
   readonly thread?: number
 }
@@ -38,8 +43,11 @@ export interface Service {
    * thread. Default: `main`.
    */
   readonly runsIn?: 'main' | 'threads'
-  /** For `-t`: throws or rejects when the service could not start. Must not bind or connect. */
-  check?(): Promise<void> | void
+  /**
+   * For `-t`: throws or rejects when the service could not start, and logs what is worth a warning.
+   * Must not bind or connect.
+   */
+  check?(context: ServiceContext): Promise<void> | void
   /** Resolves when the service is ready, such as listening; a rejection ends the server's start. */
   start(context: ServiceContext): Promise<void>
   /**

@@ -34,6 +34,7 @@ export type {
   TcpKeepalive,
 } from './socket-options.js'
 export type { Pem, TlsClientOptions } from './tls-client-options.js'
+export { TicketKeys } from './ticket-keys.js'
 export { TlsAcceptor } from './tls-acceptor.js'
 export type { TlsAcceptorOptions } from './tls-acceptor.js'
 export { checkCiphers } from './node/tls-identity.js'

@@ -213,11 +213,10 @@ describe('a service', () => {
     assert.ok(world.log.some(({ message }) => message === `listening on ${proxy.address}`))
   })
 
-  test('that listens nowhere is a mistake', () => {
+  test('that listens nowhere is a mistake', async (t) => {
     const nowhere = { code: 'PGR_OPTION_INVALID' }
-    assert.throws(() => {
-      serviceTo(UPSTREAM).check()
-    }, nowhere)
+    const service = serviceTo(UPSTREAM)
+    await assert.rejects(testWorld(t).serve([service], new ServerConf()), nowhere)
   })
 
   test('is told at once of an address that is none', () => {

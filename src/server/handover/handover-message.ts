@@ -11,6 +11,8 @@ export interface HandoverBatch {
   readonly names: readonly string[]
   /** Those of them that a supervisor, such as systemd, keeps. */
   readonly supervised: readonly string[]
+  /** The state of the session tickets' keys; only with the last batch. Default: there are none. */
+  readonly ticketKeys?: string
   /** Whether another batch follows. */
   readonly more: boolean
 }
@@ -66,10 +68,10 @@ export function startsBatch(text: string): boolean {
 export function decodeBatch(line: string): HandoverBatch {
   try {
     const value = JSON.parse(line) as Partial<HandoverBatch>
-    // An old process of a version without it has no supervisor.
-    const { names, supervised = [], more } = value
-    if (areTexts(names) && areTexts(supervised) && typeof more === 'boolean')
-      return { names, supervised, more }
+    // An old process of a version without it has no supervisor, or no keys.
+    const { names, supervised = [], more, ticketKeys = '' } = value
+    const isBatch = areTexts(names) && areTexts(supervised) && typeof more === 'boolean'
+    if (isBatch && typeof ticketKeys === 'string') return { names, supervised, more, ticketKeys }
   } catch {
     // Answered below, as every other text that is no batch.
   }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Sockets, loadLibc, receiveDescriptors, sendDescriptors } from '../../os/internal.js'
-import { NodeNetwork } from '../../transport/index.js'
+import { RealClock } from '../../time/index.js'
+import { NodeNetwork, TicketKeys } from '../../transport/index.js'
 import type { InheritedSocket, ListeningSockets } from '../../transport/index.js'
 import { receiveListeners } from './receive-listeners.js'
 import type { ReceiveListenersOptions, ReceivedListeners } from './receive-listeners.js'
@@ -31,7 +32,9 @@ const FAST: PollClock = {
 
 describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_000 }, () => {
   const sockets = new Sockets(libc!)
-  const parts = { libc: libc!, sockets, clock: FAST, allowedUsers: new Set([OWN_USER]) }
+  const ticketKeys = new TicketKeys(new RealClock())
+  const allowedUsers = new Set([OWN_USER])
+  const parts = { libc: libc!, sockets, clock: FAST, allowedUsers, ticketKeys }
 
   test('passes any number of listeners between two of ours, and the acknowledgement', async (t) => {
     const { path, receive, refused } = setup(t)
@@ -52,6 +55,7 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
       received.sockets.map(({ fd }) => sockets.localEnd(fd)),
       listening.open.map(({ fd }) => sockets.localEnd(fd)),
     )
+    assert.equal(received.ticketKeys, ticketKeys.state)
     let isOver = false
     void sending.then(() => (isOver = true))
     await new Promise(setImmediate)

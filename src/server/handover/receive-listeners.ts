@@ -26,6 +26,8 @@ export interface ReceiveListenersOptions extends ChannelParts {
 /** What the old process has sent. */
 export interface ReceivedListeners {
   readonly sockets: readonly InheritedSocket[]
+  /** The state of the session tickets' keys; empty when there are none. */
+  readonly ticketKeys: string
   /** Tells the old process that everything is served; later calls do nothing. */
   acknowledge(): Promise<void>
   /** Tells it, by closing, that it must go on serving. */
@@ -129,9 +131,9 @@ async function readAll(
   const text = first.bytes.toString()
   passed.push(...first.fds)
   const isOurs = startsBatch(text)
-  const { names, supervised } = isOurs
+  const { names, supervised, ticketKeys } = isOurs
     ? await readBatches(channel, text, passed)
-    : { names: decodeFromPingora(text), supervised: new Set<string>() }
+    : { names: decodeFromPingora(text), supervised: new Set<string>(), ticketKeys: '' }
   if (names.length !== passed.length) {
     const reason = `${names.length} names came with ${passed.length} descriptors`
     throw new ProxyError('PGR_HANDOVER_FAILED', reason)
@@ -141,7 +143,13 @@ async function readAll(
     fd: passed[index]!,
     isSupervised: supervised.has(name),
   }))
-  return { sockets, ...answers(channel, isOurs) }
+  return { sockets, ticketKeys, ...answers(channel, isOurs) }
+}
+
+interface BatchedListeners {
+  readonly names: string[]
+  readonly supervised: ReadonlySet<string>
+  readonly ticketKeys: string
 }
 
 /** The names of all batches; their descriptors go to `passed`, in the same order. */
@@ -149,7 +157,7 @@ async function readBatches(
   channel: UpgradeChannel,
   begun: string,
   passed: number[],
-): Promise<{ readonly names: string[]; readonly supervised: ReadonlySet<string> }> {
+): Promise<BatchedListeners> {
   const names: string[] = []
   const supervised = new Set<string>()
   let text = begun
@@ -160,7 +168,7 @@ async function readBatches(
       text = text.slice(lineEnd + 1)
       names.push(...batch.names)
       for (const name of batch.supervised) supervised.add(name)
-      if (!batch.more) return { names, supervised }
+      if (!batch.more) return { names, supervised, ticketKeys: batch.ticketKeys ?? '' }
     } else {
       const next = text.length < MAX_LINE_BYTES ? await channel.receive(SEND_MS) : null
       if (!next) throw new ProxyError('PGR_HANDOVER_FAILED', 'a message without an end')

@@ -1,7 +1,7 @@
 /** The old process's side of an upgrade: hands its listeners over, and learns that they are served. */
 import { constants } from 'node:os'
 import { ProxyError } from '../../error/index.js'
-import type { ListeningSockets } from '../../transport/index.js'
+import type { ListeningSockets, TicketKeys } from '../../transport/index.js'
 import { GREETING, READY, batchesOf, encodeBatch, encodeForPingora } from './handover-message.js'
 import type { HandoverBatch } from './handover-message.js'
 import { poll } from './poll.js'
@@ -15,6 +15,8 @@ export interface SendListenersOptions extends ChannelParts {
   /** Tries to connect after the first, a second apart. */
   readonly maxRetries: number
   readonly listening: ListeningSockets
+  /** Go with the listeners; a process of Pingora's does not get them. */
+  readonly ticketKeys: TicketKeys
   /** Called when the new process has them all, and is waited for. Default: nothing. */
   readonly onSent?: () => void
 }
@@ -33,7 +35,7 @@ export async function sendListeners(options: SendListenersOptions): Promise<void
     if (await greets(channel)) {
       const supervised = open.filter(({ isSupervised }) => isSupervised)
       const batches = batchesOf(names, new Set(supervised.map(({ name }) => name)))
-      await sendBatches(channel, batches, fds)
+      await sendBatches(channel, batches, fds, options.ticketKeys.state)
       options.onSent?.()
       await waitUntilReady(channel)
       return
@@ -76,10 +78,12 @@ async function sendBatches(
   channel: UpgradeChannel,
   batches: readonly HandoverBatch[],
   fds: readonly number[],
+  ticketKeys: string,
 ): Promise<void> {
   let at = 0
   for (const batch of batches) {
-    await channel.send(encodeBatch(batch), fds.slice(at, at + batch.names.length), SEND_MS)
+    const line = encodeBatch(batch.more ? batch : { ...batch, ticketKeys })
+    await channel.send(line, fds.slice(at, at + batch.names.length), SEND_MS)
     at += batch.names.length
   }
 }

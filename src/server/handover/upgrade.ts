@@ -2,7 +2,7 @@
 import { ProxyError, describeThrown } from '../../error/index.js'
 import type { Logger } from '../../observability/index.js'
 import { Sockets, loadLibc } from '../../os/internal.js'
-import type { Environment, ListeningSockets } from '../../transport/index.js'
+import type { Environment, ListeningSockets, TicketKeys } from '../../transport/index.js'
 import { receiveListeners } from './receive-listeners.js'
 import type { ReceivedListeners } from './receive-listeners.js'
 import { sendListeners } from './send-listeners.js'
@@ -16,6 +16,8 @@ export interface UpgradeOptions {
   readonly path: string
   /** Pingora's `upgrade_sock_connect_accept_max_retries`: seconds that one side waits for the other. */
   readonly maxRetries: number
+  /** Go to the new process too. */
+  readonly ticketKeys: TicketKeys
   /** The user of this process. */
   readonly user: number
 }
@@ -60,6 +62,7 @@ export class Upgrade {
       },
     })
     listening.inherit(this.#received.sockets)
+    this.#options.ticketKeys.adopt(this.#received.ticketKeys)
   }
 
   /** The new process serves: the old one may stop. What was taken and is not served is closed. */
@@ -82,14 +85,14 @@ export class Upgrade {
    * @param onSent called when the new process has them, and is waited for.
    */
   async handOver(onSent: () => void = () => undefined): Promise<boolean> {
-    const { logger, path, maxRetries } = this.#options
+    const { logger, path, maxRetries, ticketKeys } = this.#options
     if (this.#isHandingOver) return false
     this.#isHandingOver = true
     try {
       const { parts, listening } = this.#parts()
       // Without a listener there is nothing that a client could miss.
       if (listening.open.length > 0)
-        await sendListeners({ ...parts, path, maxRetries, listening, onSent })
+        await sendListeners({ ...parts, path, maxRetries, listening, ticketKeys, onSent })
       listening.handOver()
       logger.info('upgrade: the new process serves')
       return true

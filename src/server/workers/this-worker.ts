@@ -17,6 +17,8 @@ export interface WorkerStart {
   readonly inherited: readonly unknown[]
   /** From which level on its log is wanted. */
   readonly logLevel: LogLevel
+  /** The state of the main thread's `TicketKeys`. */
+  readonly ticketKeys: string | undefined
   /** The memory of its `DescriptorTable`. */
   readonly descriptors: SharedArrayBuffer
 }

@@ -52,8 +52,8 @@ class ListenersOnly implements Service {
     this.#index = index
   }
 
-  check(): Promise<void> | void {
-    return this.#service.check?.()
+  check(context: ServiceContext): Promise<void> | void {
+    return this.#service.check?.(context)
   }
 
   start(context: ServiceContext): Promise<void> {

@@ -62,6 +62,7 @@ export class WorkerHandle {
       descriptors: this.descriptors.memory,
       inherited: inheritance(),
       logLevel: context.logger.level,
+      ticketKeys: context.ticketKeys?.state,
     })
     this.#worker = new Worker(entry.startsWith('file:') ? new URL(entry) : entry, {
       argv: process.argv.slice(2),
