@@ -50,7 +50,7 @@ export class BackendRoutes {
 
 function routeTo(
   writtenAs: string,
-  { hostHeader, protocol, maxH2Streams, timeouts, tls }: UpstreamSettings,
+  { hostHeader, protocol, maxH2Streams, network, timeouts, tls }: UpstreamSettings,
   ca: Buffer | undefined,
 ): BackendRoute {
   const peer: PeerOptions = {
@@ -61,6 +61,7 @@ function routeTo(
     idleTimeoutMs: timeouts.idleMs,
     ...(protocol !== 'http1' && { protocol, maxH2Streams }),
     tunnelTimeoutMs: timeouts.tunnelMs,
+    ...network,
     ...(tls && {
       tls: true,
       sni: tls.sni ?? ownName(writtenAs),

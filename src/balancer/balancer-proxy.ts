@@ -4,6 +4,7 @@ import type { RequestHeader } from '../http/index.js'
 import type { Backend, LoadBalancer } from '../load-balancing/index.js'
 import type { ProxyHttp, Session } from '../proxy/index.js'
 import { HttpPeer } from '../transport/index.js'
+import type { ConnectionDigest } from '../transport/index.js'
 import type { BackendRoutes } from './backend-routes.js'
 import type { BalancerSettings, RetrySettings } from './balancer-settings.js'
 import { Forwarding } from './forwarding.js'
@@ -61,7 +62,7 @@ export class BalancerProxy implements ProxyHttp {
     const { headers } = upstreamRequest
     this.#forwarding.apply(headers, {
       clientIp: session.clientIp,
-      scheme: session.digest.tls === null ? 'http' : 'https',
+      scheme: spokeTls(session.digest) ? 'https' : 'http',
       host: session.getHeader('host'),
       version: session.reqHeader.version,
     })
@@ -82,6 +83,11 @@ export class BalancerProxy implements ProxyHttp {
     const { max, on } = this.#retries
     return session.attempts.length <= max && on.includes(failure)
   }
+}
+
+/** To us, or to the proxy that tells us of the client. */
+function spokeTls({ tls, proxyProtocol }: ConnectionDigest): boolean {
+  return tls !== null || proxyProtocol?.header.tls?.connected === true
 }
 
 /** Failures in which the peer was gone, or went, before it answered. */

@@ -1,6 +1,5 @@
 /** The sections of the configuration file that are the balancer's, as zod types. */
 import type { z } from 'zod'
-import { IpSet } from '../collections/index.js'
 import {
   booleanField,
   choiceField,
@@ -17,6 +16,8 @@ import {
 import { ProxyError } from '../error/index.js'
 import { checkCiphers, parseHostAddress, parseSocketAddress } from '../transport/index.js'
 import type { UpstreamProtocol } from '../transport/index.js'
+import { listenerNetworkShape, networkField, upstreamNetworkShape } from './network-schema.js'
+import type { ListenerNetworkSection, UpstreamNetworkSection } from './network-schema.js'
 
 /** The sections as they stand in a file, checked one by one. */
 export interface BalancerSections {
@@ -30,7 +31,7 @@ export interface BalancerSections {
 }
 
 /** One entry of `listeners`. */
-export interface ListenerSection {
+export interface ListenerSection extends ListenerNetworkSection {
   readonly address: string
   readonly tls?: ListenerTlsSection | readonly CertificateSection[] | undefined
   readonly h2c?: boolean | undefined
@@ -60,7 +61,7 @@ export interface ListenerTlsSection {
 }
 
 /** One entry of `upstreams`. */
-export interface UpstreamSection {
+export interface UpstreamSection extends UpstreamNetworkSection {
   readonly backends: readonly { readonly address: string; readonly weight?: number | undefined }[]
   readonly balance?: 'round_robin' | 'random' | undefined
   readonly host_header?: string | undefined
@@ -147,7 +148,7 @@ export function balancerSchema(): z.ZodType<BalancerSections> {
         x_forwarded: booleanField().optional(),
         via: booleanField().optional(),
         forwarded: booleanField().optional(),
-        trusted_proxies: z.array(trustedProxyField()).optional(),
+        trusted_proxies: z.array(networkField()).optional(),
       })
       .optional(),
     max_connections: z
@@ -182,7 +183,7 @@ function listenerSchema(): z.ZodType<ListenerSection> {
     address: listenAddressField(),
     tls: listenerTlsSchema().optional(),
     h2c: booleanField().optional(),
-    proxy_protocol: fixedField(false).optional(),
+    ...listenerNetworkShape(),
   })
 }
 
@@ -231,6 +232,7 @@ function upstreamSchema(): z.ZodType<UpstreamSection> {
     passive_health: notYetField(),
     retries: retriesSchema().optional(),
     timeouts: timeoutsSchema().optional(),
+    ...upstreamNetworkShape(),
     keepalive: z.strictObject({ max_idle: countField().optional() }).optional(),
   })
 }
@@ -319,14 +321,6 @@ function hostHeaderField(): z.ZodType<string> {
   return field('a host such as api.example.com, or upstream', (value) =>
     typeof value === 'string' && /^[\w.:[\]-]{1,255}$/.test(value) ? value : undefined,
   )
-}
-
-function trustedProxyField(): z.ZodType<string> {
-  return field('an IP address, a network such as 10.0.0.0/8, or unix:', (value) => {
-    if (typeof value !== 'string') return undefined
-    new IpSet([value])
-    return value
-  })
 }
 
 function ciphersField(): z.ZodType<string> {

@@ -1,10 +1,10 @@
 /** What the ready-made balancer does: the configuration file or command line, resolved and checked. */
 import { REQUEST_LIMITS } from '../protocols/index.js'
 import type { RequestLimits } from '../protocols/index.js'
-import type { ListenerTls } from '../proxy/index.js'
+import type { ListenerSettings, ListenerTls } from '../proxy/index.js'
 import { DOWNSTREAM_TIMEOUTS } from '../session/index.js'
 import type { DownstreamTimeouts } from '../session/index.js'
-import type { UpstreamProtocol } from '../transport/index.js'
+import type { PeerOptions, UpstreamProtocol } from '../transport/index.js'
 
 /** Everything a balancer is built from. */
 export interface BalancerSettings {
@@ -32,6 +32,8 @@ export interface BalancerListener {
   readonly tls: ListenerTls | undefined
   /** Whether clients may speak HTTP/2 by prior knowledge where there is no TLS. Default: false. */
   readonly h2c: boolean
+  /** Who may connect, PROXY headers, options of the socket. Default: the documented ones. */
+  readonly network?: Omit<ListenerSettings, 'h2c' | 'tls'>
 }
 
 /** A group of servers that can answer the same requests. */
@@ -56,6 +58,8 @@ export interface UpstreamSettings {
   readonly retries: RetrySettings
   /** Time-outs towards each backend. */
   readonly timeouts: UpstreamTimeouts
+  /** PROXY headers, the way to the backends, options of sockets. Default: the documented ones. */
+  readonly network?: Pick<PeerOptions, 'bindTo' | 'proxy' | 'proxyProtocol' | 'socket'>
   /** Idle connections kept; `undefined`: the server's `upstream_keepalive_pool_size`. */
   readonly maxIdle: number | undefined
 }

@@ -49,8 +49,8 @@ export async function createBalancer(
     abortOnClose: settings.abortOnClose,
     ...(upstream.maxIdle !== undefined && { maxIdleUpstreams: upstream.maxIdle }),
   })
-  for (const { address, tls, h2c } of settings.listeners)
-    proxy.addListener(address, { h2c, ...(tls && { tls }) })
+  for (const { address, tls, h2c, network } of settings.listeners)
+    proxy.addListener(address, { ...network, h2c, ...(tls && { tls }) })
   if (!upstream.healthCheck) return [proxy]
   balancer.setHealthCheck(new BackendHealthCheck(upstream.healthCheck, routes))
   balancer.healthCheckFrequencyMs = upstream.healthCheck.intervalMs

@@ -11,6 +11,7 @@ import { ProxyError } from '../error/index.js'
 import { ServerConf } from '../server/index.js'
 import { BALANCER_DEFAULTS } from './balancer-settings.js'
 import type {
+  BalancerListener,
   BalancerSettings,
   ClientLimits,
   ForwardingSettings,
@@ -19,7 +20,13 @@ import type {
   UpstreamTls,
 } from './balancer-settings.js'
 import { BALANCER_KEYS, balancerSchema } from './balancer-schema.js'
-import type { BalancerSections, TlsSection, UpstreamSection } from './balancer-schema.js'
+import type {
+  BalancerSections,
+  ListenerSection,
+  TlsSection,
+  UpstreamSection,
+} from './balancer-schema.js'
+import { listenerNetwork, upstreamNetwork } from './network-schema.js'
 import { readListenerTls } from './read-listener-tls.js'
 import { readNamedFile } from './read-named-file.js'
 
@@ -66,11 +73,9 @@ function resolveSections(
   const { header, body, write } = sections.client_timeouts ?? {}
   const { abortOnClose, clientTimeouts, maxConnections } = BALANCER_DEFAULTS
   return {
-    listeners: sections.listeners.map(({ address, tls, h2c = false }, index) => ({
-      address: resolveUnixPath(document, address),
-      tls: tls && readListenerTls(document, index, tls, problems),
-      h2c,
-    })),
+    listeners: sections.listeners.map((section, index) =>
+      resolveListener(document, section, index, problems),
+    ),
     upstream: resolveUpstream(document, only[0], only[1], problems),
     forwarding: resolveForwarding(sections),
     maxConnections: {
@@ -84,6 +89,22 @@ function resolveSections(
       writeMs: write ?? clientTimeouts.writeMs,
     },
     abortOnClose: sections.abort_on_close ?? abortOnClose,
+  }
+}
+
+function resolveListener(
+  document: ConfigDocument,
+  section: ListenerSection,
+  index: number,
+  problems: ConfigProblem[],
+): BalancerListener {
+  const { address, tls, h2c = false } = section
+  const network = listenerNetwork(section)
+  return {
+    address: resolveUnixPath(document, address),
+    tls: tls && readListenerTls(document, index, tls, problems),
+    h2c,
+    ...(network && { network }),
   }
 }
 
@@ -110,6 +131,11 @@ function resolveUpstream(
   const { healthCheck, retries, timeouts } = BALANCER_DEFAULTS
   const check = section.health_check
   const times = section.timeouts ?? {}
+  const { proxy } = section
+  const network = upstreamNetwork({
+    ...section,
+    ...(proxy && { proxy: { ...proxy, address: resolveUnixPath(document, proxy.address) } }),
+  })
   const { protocol = 'http1' } = section
   const contradiction = PROTOCOL_FAULTS[protocol]?.[section.tls === undefined ? 'plain' : 'tls']
   if (contradiction !== undefined)
@@ -143,6 +169,7 @@ function resolveUpstream(
       idleMs: times.idle ?? timeouts.idleMs,
       tunnelMs: times.tunnel ?? timeouts.tunnelMs,
     },
+    ...(network && { network }),
     maxIdle: section.keepalive?.max_idle,
   }
 }

@@ -15,14 +15,19 @@ export interface StartProxyOptions extends HttpProxyServiceOptions {
   readonly hooks?: Partial<ProxyHttp<void>>
   /** The way that bytes in the clear take. Default: the fastest. */
   readonly io?: NodeNetworkOptions['io']
+  /** Where it listens. Default: a free port of 127.0.0.1. */
+  readonly listen?: string
   /** How it listens. Default: HTTP/1 alone. */
   readonly listener?: ListenerSettings
+  /** Where the peer is. Default: 127.0.0.1 and the port that is given. */
+  readonly peerAddress?: string
   /** Told what happens. Default: nobody. */
   readonly logger?: Logger
 }
 
 /** A proxy that listens. */
 export interface RunningProxy {
+  /** Its port; not a number on a unix socket. */
   readonly port: number
   readonly counters: Counters
   /** Ends it as SIGTERM would. */
@@ -31,32 +36,27 @@ export interface RunningProxy {
   destroy(): void
 }
 
-/** Starts a proxy on a free port of 127.0.0.1, in front of 127.0.0.1:`backendPort`. */
+/** Starts a proxy in front of 127.0.0.1:`backendPort`. */
 export async function startProxy(
   backendPort: number,
-  {
-    peer = {},
-    hooks = {},
-    io = 'ring',
-    listener = {},
-    logger = SILENT_LOGGER,
-    ...options
-  }: StartProxyOptions = {},
+  startOptions: StartProxyOptions = {},
 ): Promise<RunningProxy> {
+  const { peer = {}, hooks = {}, io = 'ring', listener, logger, ...options } = startOptions
+  const { listen = '127.0.0.1:0', peerAddress = `127.0.0.1:${backendPort}` } = startOptions
   const configuration = new ServerConf()
   const proxy: ProxyHttp<void> = {
     newCtx: () => {},
-    upstreamPeer: () => new HttpPeer(`127.0.0.1:${backendPort}`, peer),
+    upstreamPeer: () => new HttpPeer(peerAddress, peer),
     ...hooks,
   }
   const service = httpProxyService(configuration, proxy, options)
-  service.addTcp('127.0.0.1:0', listener)
+  service.addListener(listen, listener)
   const counters = new Counters()
   const { clock } = REAL_ENVIRONMENT
   const env = { ...REAL_ENVIRONMENT, network: new NodeNetwork({ clock, io }) }
-  await service.start({ env, configuration, logger, counters })
+  await service.start({ env, configuration, logger: logger ?? SILENT_LOGGER, counters })
   return {
-    port: Number(/:(\d+)$/.exec(service.addresses[0]!)![1]),
+    port: Number(/:(\d+)$/.exec(service.addresses[0]!)?.[1]),
     counters,
     stop: () => service.stop(),
     destroy: () => {
