@@ -2,7 +2,7 @@
 import { ProxyError } from '../error/index.js'
 import type { RequestHeader } from '../http/index.js'
 import type { Counters, Logger } from '../observability/index.js'
-import type { HttpConnector, UpstreamSession } from '../session/index.js'
+import type { DownstreamSession, HttpConnector, UpstreamSession } from '../session/index.js'
 import type { ConnectionDigest, Environment, HttpPeer } from '../transport/index.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
@@ -50,7 +50,7 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
   /** Makes one attempt; the owner is told once how it ended. */
   start(relay: Relay<Ctx>, attempt: Attempt): void {
     // A pooled connection costs no wait; it was watched while idle, so it stands.
-    const upgrades = relay.downstream.upgrade !== null
+    const upgrades = mayBecomeTunnel(relay.downstream)
     const upstream = this.#context.connector.reuse(attempt.peer, relay, upgrades)
     if (upstream === undefined) {
       void this.#connect(relay, attempt)
@@ -62,7 +62,7 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
 
   async #connect(relay: Relay<Ctx>, attempt: Attempt): Promise<void> {
     const { peer } = attempt
-    const upgrades = relay.downstream.upgrade !== null
+    const upgrades = mayBecomeTunnel(relay.downstream)
     const gone = new AbortController()
     relay.onClientGone = () => {
       gone.abort()
@@ -191,6 +191,11 @@ export class AttemptRunner<Ctx> implements ExchangeOwner<Ctx> {
     }
     this.#owner.attemptEnded(relay, decided)
   }
+}
+
+/** Whether the answer may leave bytes on the connection that are no HTTP, which takes one of HTTP/1. */
+function mayBecomeTunnel({ upgrade, header }: DownstreamSession): boolean {
+  return upgrade !== null || header.method === 'CONNECT'
 }
 
 /** The head as the upstream gets it when no filter changes it. */

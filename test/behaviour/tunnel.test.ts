@@ -207,6 +207,20 @@ describe('CONNECT', () => {
     assert.equal(proxy.sessions[0]?.error, undefined)
   })
 
+  test('and upgrades go by HTTP/1 to a peer that could have either', async (t) => {
+    const peer = { protocol: 'auto', tls: true, sni: 'up.test' } as const
+    for (const head of [
+      CONNECT,
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+    ]) {
+      const { world, proxy, upstream } = await testProxy(t, { ...ALLOWED, peer })
+      world.network.serveTls(upstream.address, { names: ['up.test'], alpn: ['h2', 'http/1.1'] })
+      upstream.answer(reply(403, 'no'))
+      assert.equal((await proxy.request({ raw: head })).text, 'no')
+      assert.equal(upstream.requests[0]?.version, '1.1')
+    }
+  })
+
   test('that the upstream refuses gives its answer and closes', async (t) => {
     const { proxy, upstream } = await testProxy(t, ALLOWED)
     upstream.answer(reply(403, 'no'))

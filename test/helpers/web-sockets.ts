@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { RawData, ServerOptions } from 'ws'
+import type { ClientOptions, RawData, ServerOptions } from 'ws'
 
 /** A server that listens until the test ends. */
 export interface WebSocketBackend {
@@ -45,8 +45,12 @@ export function echo(socket: WebSocket): void {
 }
 
 /** A client that is connected; it is cut off when the test ends. */
-export async function openWebSocket(t: TestContext, url: string): Promise<WebSocket> {
-  const socket = new WebSocket(url, { maxPayload: MAX_PAYLOAD_BYTES })
+export async function openWebSocket(
+  t: TestContext,
+  url: string,
+  options: ClientOptions = {},
+): Promise<WebSocket> {
+  const socket = new WebSocket(url, { maxPayload: MAX_PAYLOAD_BYTES, ...options })
   t.after(() => {
     socket.terminate()
   })

@@ -4,10 +4,12 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import { request as requestByTls } from 'node:https'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { WebSocket } from 'ws'
 import type { NodeNetworkOptions } from '../../src/transport/index.js'
+import { testCa } from '../helpers/certificates.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy } from '../helpers/start-proxy.js'
 import {
@@ -19,13 +21,12 @@ import {
 import type { WebSocketBackend } from '../helpers/web-sockets.js'
 
 const MIB = 1024 * 1024
-const SOCKETS = 1_000
 
-for (const io of ['ring', 'handles', 'sockets'] as const) {
-  describe(`WebSockets, with ${io}`, { timeout: 120_000 }, () => {
+for (const way of ['ring', 'handles', 'sockets', 'TLS'] as const) {
+  describe(`WebSockets, with ${way}`, { timeout: 120_000 }, () => {
     test('carry text, binary and fragments', async (t) => {
-      const { url } = await start(t, io)
-      const socket = await openWebSocket(t, url)
+      const { open } = await start(t, way)
+      const socket = await open()
       for (const [sent, isBinary] of [
         [Buffer.from('gr\u00fc\u00dfe \ud83d\ude80'), false],
         [randomBytes(70_000), true],
@@ -47,9 +48,9 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('carry pings and pongs both ways', async (t) => {
-      const { backend, url } = await start(t, io)
+      const { backend, open } = await start(t, way)
       const accepted = once(backend.server, 'connection')
-      const socket = await openWebSocket(t, url)
+      const socket = await open()
       const [served] = (await accepted) as [WebSocket]
       for (const [from, data] of [
         [socket, 'up'],
@@ -62,10 +63,10 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('close with the code and the reason of either side', async (t) => {
-      const { backend, proxy, url } = await start(t, io)
+      const { backend, proxy, open } = await start(t, way)
       for (const closer of ['client', 'server'] as const) {
         const accepted = once(backend.server, 'connection')
-        const client = await openWebSocket(t, url)
+        const client = await open()
         const [server] = (await accepted) as [WebSocket]
         const ends = Promise.all([nextClose(client), nextClose(server)])
         const [code, reason] = closer === 'client' ? [4_001, 'bye'] : [1_013, 'try again later']
@@ -82,10 +83,10 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('end on one side when the other is cut off', async (t) => {
-      const { backend, url } = await start(t, io)
+      const { backend, open } = await start(t, way)
       for (const cut of ['client', 'server'] as const) {
         const accepted = once(backend.server, 'connection')
-        const client = await openWebSocket(t, url)
+        const client = await open()
         const [server] = (await accepted) as [WebSocket]
         const other = nextClose(cut === 'client' ? server : client)
         const side = cut === 'client' ? client : server
@@ -96,9 +97,9 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('compress as client and server have agreed', async (t) => {
-      const { backend, url } = await start(t, io, { perMessageDeflate: { threshold: 0 } })
+      const { backend, open } = await start(t, way, { perMessageDeflate: { threshold: 0 } })
       const accepted = once(backend.server, 'connection')
-      const socket = await openWebSocket(t, url)
+      const socket = await open()
       const [served] = (await accepted) as [WebSocket]
       assert.match(socket.extensions, /^permessage-deflate/)
       assert.match(served.extensions, /^permessage-deflate/)
@@ -108,8 +109,8 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('carry a message of 64 MiB both ways', async (t) => {
-      const { url } = await start(t, io)
-      const socket = await openWebSocket(t, url)
+      const { open } = await start(t, way)
+      const socket = await open()
       const sent = randomBytes(MIB)
       const whole = Buffer.concat(Array<Buffer>(64).fill(sent))
       socket.send(whole)
@@ -117,15 +118,16 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
       assert.equal(hashOf(got), hashOf(whole))
     })
 
-    test(`are ${SOCKETS} at once, each with its own bytes`, async (t) => {
-      const { backend, proxy, url } = await start(t, io)
+    const count = way === 'ring' ? 1_000 : 100
+    test(`are ${count} at once, each with its own bytes`, async (t) => {
+      const { backend, proxy, open } = await start(t, way)
       const clients: WebSocket[] = []
       // Not all at the same moment, or the backlog of the test's own server overflows.
-      for (let begun = 0; begun < SOCKETS; begun += 100) {
-        const some = Array.from({ length: 100 }, () => openWebSocket(t, url))
+      for (let begun = 0; begun < count; begun += 100) {
+        const some = Array.from({ length: 100 }, () => open())
         clients.push(...(await Promise.all(some)))
       }
-      assert.equal(proxy.counters.get('tunnelsOpen'), SOCKETS)
+      assert.equal(proxy.counters.get('tunnelsOpen'), count)
       const answers = clients.map((client) => nextMessage(client))
       for (const [index, client] of clients.entries()) client.send(`number ${index}`)
       const texts = (await Promise.all(answers)).map(([data]) => String(data))
@@ -137,19 +139,20 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
       for (const client of clients) client.close(1_000)
       await Promise.all(ends)
       await until(() => proxy.counters.get('tunnelsOpen') === 0 && backend.sockets.size === 0)
-      assert.equal(proxy.counters.get('tunnels'), SOCKETS)
-      assert.equal(proxy.counters.get('upstreamConnectionsOpened'), SOCKETS)
+      assert.equal(proxy.counters.get('tunnels'), count)
+      assert.equal(proxy.counters.get('upstreamConnectionsOpened'), count)
     })
 
     test('that the backend refuses give its answer and free both connections', async (t) => {
-      const { backend, proxy, port } = await start(t, io, {
+      const { backend, proxy, port, ca } = await start(t, way, {
         verifyClient: (_info, answer) => {
           answer(false, 401, 'not you')
         },
       })
-      const asked = request({
+      const asked = (ca === undefined ? request : requestByTls)({
         port,
         host: '127.0.0.1',
+        ca,
         agent: false,
         headers: {
           Connection: 'Upgrade',
@@ -176,21 +179,31 @@ interface Running {
   readonly backend: WebSocketBackend
   readonly proxy: RunningProxy
   readonly port: number
-  readonly url: string
+  /** Whom its clients have to trust; `undefined` without TLS. */
+  readonly ca: string | undefined
+  /** A client that is connected. */
+  readonly open: () => Promise<WebSocket>
 }
 
+/** @param way how the bytes go; with `TLS` from the client to the proxy. */
 async function start(
   t: TestContext,
-  io: NodeNetworkOptions['io'],
+  way: NodeNetworkOptions['io'] | 'TLS',
   options: Parameters<typeof startWebSocketBackend>[2] = {},
 ): Promise<Running> {
   const backend = await startWebSocketBackend(t, undefined, options)
-  const proxy = await startProxy(backend.port, { io })
+  const ca = way === 'TLS' ? await testCa() : undefined
+  const certificate = await ca?.issue({ names: ['127.0.0.1'] })
+  const proxy = await startProxy(backend.port, {
+    ...(way !== 'TLS' && { io: way }),
+    ...(certificate && { listener: { tls: { certificates: [certificate] } } }),
+  })
   t.after(() => {
     proxy.destroy()
   })
   const { port } = proxy
-  return { backend, proxy, port, url: `ws://127.0.0.1:${port}/chat` }
+  const url = `${ca === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/chat`
+  return { backend, proxy, port, ca: ca?.cert, open: () => openWebSocket(t, url, { ca: ca?.cert }) }
 }
 
 /** Resolves in the turn of the event loop in which `condition` holds. */
