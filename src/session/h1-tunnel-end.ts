@@ -76,9 +76,13 @@ export class H1TunnelEnd implements TunnelEnd, ConnectionHandler {
     this.#connection.retain()
   }
 
-  /** Closes the connection: orderly when both directions have ended, else so that the peer sees the break. */
+  /**
+   * Closes the connection: orderly when both directions have ended and the kernel has all of ours, else
+   * so that the peer sees the break.
+   */
   close(): void {
-    if (this.#endTold && this.#ourEnd) this.#connection.destroy()
+    const isWhole = this.#endTold && this.#ourEnd && this.#connection.pendingBytes === 0
+    if (isWhole) this.#connection.destroy()
     else this.#connection.reset()
   }
 

@@ -117,6 +117,24 @@ describe('a tunnel', () => {
     assert.equal(proxy.sessions[0].error, undefined)
   })
 
+  test('shows a side that does not take the last bytes that they are missing', async (t) => {
+    const { world, client, origin, proxy } = await tunnel(t, {
+      hooks: {
+        responseBodyFilter: (_session, _body, isEnd) => (isEnd ? Buffer.alloc(MIB) : undefined),
+      },
+    })
+    client.keepsBytes = false
+    client.pause()
+    client.end()
+    await origin.untilEnded()
+    origin.end()
+    await world.advance(IDLE_MS + STEP_MS)
+    assert.equal(proxy.sessions[0]?.error?.code, 'PGR_TUNNEL_TIMEOUT')
+    client.resume()
+    await client.untilClosed()
+    assert.deepEqual([client.errorCode, client.ended], ['ECONNRESET', false])
+  })
+
   test('is cut when no byte went through it for a while', async (t) => {
     const { world, client, origin, proxy } = await tunnel(t)
     await world.advance(IDLE_MS - 1_000)
