@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { WebSocket } from 'ws'
+import { testCa } from '../helpers/certificates.js'
 import {
   nextClose,
   nextMessage,
@@ -20,11 +21,16 @@ import type { Program } from './run-program.js'
 const MIB = 1024 * 1024
 
 describe('an open WebSocket', { timeout: 60_000 }, () => {
-  for (const threads of [1, 2]) {
-    test(`goes on after SIGTERM until it ends, with ${threads} threads`, async (t) => {
-      const { start } = await setup(t, { threads, grace: 60 })
+  for (const [threads, tls] of [
+    [1, false],
+    [2, false],
+    [2, true],
+  ] as const) {
+    const how = `with ${threads} threads${tls ? ' and TLS' : ''}`
+    test(`goes on after SIGTERM until it ends, ${how}`, async (t) => {
+      const { start, ca } = await setup(t, { threads, grace: 60, tls })
       const [balancer, url] = await start()
-      const sockets = await openSome(t, url)
+      const sockets = await openSome(t, url, ca)
       balancer.kill('SIGTERM')
       await balancer.match(/stopping/)
       for (const socket of sockets) await echoes(socket)
@@ -32,17 +38,17 @@ describe('an open WebSocket', { timeout: 60_000 }, () => {
       assert.equal((await balancer.ended).code, 0)
     })
 
-    test(`goes on across an upgrade until it ends, with ${threads} threads`, async (t) => {
-      const { start } = await setup(t, { threads, grace: 60 })
+    test(`goes on across an upgrade until it ends, ${how}`, async (t) => {
+      const { start, ca } = await setup(t, { threads, grace: 60, tls })
       const [old, url] = await start()
-      const sockets = await openSome(t, url)
+      const sockets = await openSome(t, url, ca)
       const starting = start('-u')
       old.kill('SIGQUIT')
       const [next, sameUrl] = await starting
       assert.equal(sameUrl, url)
       await old.match(/stopping/)
       for (const socket of sockets) await echoes(socket)
-      const fresh = await openWebSocket(t, url)
+      const fresh = await openWebSocket(t, url, { ca })
       for (const socket of sockets) await closes(socket)
       assert.equal((await old.ended).code, 0)
       await echoes(fresh)
@@ -88,35 +94,47 @@ describe('an open WebSocket', { timeout: 60_000 }, () => {
 
 interface Setup {
   readonly backend: WebSocketBackend
+  /** Whom clients have to trust; `undefined` without TLS. */
+  readonly ca: string | undefined
   /** Starts a balancer; resolves when it listens. */
   readonly start: (...more: string[]) => Promise<[Program, string]>
 }
 
 async function setup(
   t: TestContext,
-  { threads, grace }: { threads: number; grace: number },
+  { threads, grace, tls = false }: { threads: number; grace: number; tls?: boolean },
 ): Promise<Setup> {
   const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
   t.after(() => {
     rmSync(folder, { recursive: true })
   })
+  const backend = await startWebSocketBackend(t)
+  const ca = tls ? await testCa() : undefined
+  const leaf = await ca?.issue({ names: ['127.0.0.1'] })
+  for (const [name, pem] of Object.entries(leaf ?? {}))
+    writeFileSync(join(folder, name), String(pem))
+  const listener = `address: "127.0.0.1:0"${tls ? ', tls: { cert: cert, key: key }' : ''}`
   const conf = join(folder, 'conf.yaml')
   writeFileSync(
     conf,
-    `upgrade_sock: upgrade.sock\ngrace_period_seconds: ${grace}\nthreads: ${threads}\n`,
+    [
+      'upgrade_sock: upgrade.sock',
+      `grace_period_seconds: ${grace}`,
+      `threads: ${threads}`,
+      `listeners: [{ ${listener} }]`,
+      `upstreams: { app: { backends: [{ address: "127.0.0.1:${backend.port}" }] } }`,
+    ].join('\n'),
   )
-  const backend = await startWebSocketBackend(t)
-  const args = ['proxy', '--to', `127.0.0.1:${backend.port}`, '--listen', '127.0.0.1:0', '-c', conf]
   const start = async (...more: string[]): Promise<[Program, string]> => {
-    const program = runCommand(t, [...args, ...more])
-    return [program, `ws://${await program.listening()}/`]
+    const program = runCommand(t, ['run', '-c', conf, ...more])
+    return [program, `${tls ? 'wss' : 'ws'}://${await program.listening()}/`]
   }
-  return { backend, start }
+  return { backend, ca: ca?.cert, start }
 }
 
 /** Some more than there are threads. */
-function openSome(t: TestContext, url: string): Promise<WebSocket[]> {
-  return Promise.all([1, 2, 3, 4].map(() => openWebSocket(t, url)))
+function openSome(t: TestContext, url: string, ca: string | undefined): Promise<WebSocket[]> {
+  return Promise.all([1, 2, 3, 4].map(() => openWebSocket(t, url, { ca })))
 }
 
 async function echoes(socket: WebSocket): Promise<void> {
