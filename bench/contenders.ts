@@ -1,6 +1,7 @@
 /** The proxies that are compared: how each is configured, started, and which of its processes count. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DEMO_CERTIFICATE, DEMO_KEY } from '../src/cli/demo/demo-certificate.js'
 import type { Child, Children } from './children.js'
 import { PROXY_CORE, findProgram, freePort, packageVersion, versionOf } from './machine.js'
 import { nginxConfiguration } from './nginx-configuration.js'
@@ -15,10 +16,21 @@ export interface Contender {
   readonly version: string | undefined
   /** Whether it is a Node peer from npm, which our requests/s are compared with. */
   readonly fromNpm: boolean
-  /** The command that listens on `port` and forwards to `backend`; files go below `directory`. */
-  command(port: number, backend: string, directory: string): readonly string[]
+  /** Whether it takes part in scenarios with TLS. */
+  readonly speaksTls: boolean
+  /**
+   * The command that listens on `port` and forwards to `backend`; files go below `directory`.
+   * @param tls what clients are served with; `null`: in the clear.
+   */
+  command(port: number, backend: string, directory: string, tls: TlsFiles | null): readonly string[]
   /** The processes that do the work: an nginx master only watches its workers. */
   measuredPids(pid: number): readonly number[]
+}
+
+/** Paths of a certificate and its key. */
+export interface TlsFiles {
+  readonly cert: string
+  readonly key: string
 }
 
 /** Where things are; {@link listContenders} needs it before anything starts. */
@@ -49,15 +61,25 @@ export async function startProxy(
   children: Children,
   contender: Contender,
   backend: string,
+  speaksTls: boolean = false,
 ): Promise<RunningProxy> {
   const port = await freePort()
   const directory = join(children.directory, `${contender.name}-${port}`)
   mkdirSync(directory)
-  const command = contender.command(port, backend, directory)
+  const tls = speaksTls ? writeCertificate(directory) : null
+  const command = contender.command(port, backend, directory, tls)
   const begun = performance.now()
   const child = children.start(contender.name, PROXY_CORE, command)
   await child.listening(port)
   return { contender, child, port, startMs: performance.now() - begun }
+}
+
+/** The demo's: made for nothing else, and any will do. */
+function writeCertificate(directory: string): TlsFiles {
+  const files = { cert: join(directory, 'bench.crt'), key: join(directory, 'bench.key') }
+  writeFileSync(files.cert, DEMO_CERTIFICATE)
+  writeFileSync(files.key, DEMO_KEY)
+  return files
 }
 
 function ours(places: Places): Contender {
@@ -67,7 +89,11 @@ function ours(places: Places): Contender {
     name: 'ours',
     version,
     fromNpm: false,
-    command: (port, backend) => [process.execPath, places.ours, String(port), backend],
+    speaksTls: true,
+    command: (port, backend, _directory, tls) => {
+      const flags = tls ? [`--cert=${tls.cert}`, `--key=${tls.key}`] : []
+      return [process.execPath, places.ours, String(port), backend, ...flags]
+    },
     measuredPids: (pid) => [pid],
   }
 }
@@ -78,6 +104,7 @@ function npmPeer(name: (typeof NPM_PEERS)[number], { root, programs }: Places): 
     name,
     version: packageVersion(name, root),
     fromNpm: true,
+    speaksTls: false,
     command: (port, backend) => [process.execPath, program, String(port), backend],
     measuredPids: (pid) => [pid],
   }
@@ -89,9 +116,10 @@ function nginx(): Contender {
     name: 'nginx',
     version: program && versionOf(program, '-v'),
     fromNpm: false,
-    command: (port, backend, directory) => {
+    speaksTls: true,
+    command: (port, backend, directory, tls) => {
       const file = join(directory, 'nginx.conf')
-      writeFileSync(file, nginxConfiguration(directory, nginxProxy(port, backend)))
+      writeFileSync(file, nginxConfiguration(directory, nginxProxy(port, backend, tls)))
       const errorLog = join(directory, 'error.log')
       return [program ?? 'nginx', '-c', file, '-p', directory, '-e', errorLog]
     },
@@ -101,7 +129,8 @@ function nginx(): Contender {
 
 // Response buffering stays at nginx's default, as almost everyone runs it, but never goes to disk:
 // what a temporary file costs is a question about the disk.
-function nginxProxy(port: number, backend: string): string {
+function nginxProxy(port: number, backend: string, tls: TlsFiles | null): string {
+  const certificate = tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''
   return `
     proxy_max_temp_file_size 0;
     upstream backend {
@@ -110,7 +139,8 @@ function nginxProxy(port: number, backend: string): string {
       keepalive_requests 100000000;
     }
     server {
-      listen 127.0.0.1:${port} backlog=4096;
+      listen 127.0.0.1:${port} ${tls ? 'ssl ' : ''}backlog=4096;
+      ${certificate}
       location / {
         proxy_pass http://backend;
         proxy_http_version 1.1;
@@ -125,6 +155,7 @@ function haproxy(): Contender {
     name: 'haproxy',
     version: program && versionOf(program, '-v'),
     fromNpm: false,
+    speaksTls: false,
     command: (port, backend, directory) => {
       const file = join(directory, 'haproxy.cfg')
       writeFileSync(file, haproxyConfiguration(port, backend))

@@ -26,10 +26,10 @@ export interface LoadGenerator {
 /** @param directory - where wrk's reporting script is put. */
 export function chooseLoadGenerator(directory: string, programs: string): LoadGenerator {
   const wrk = findProgram('wrk')
-  return wrk === undefined ? nodeGenerator(programs) : wrkGenerator(wrk, directory)
+  return wrk === undefined ? nodeGenerator(programs) : wrkGenerator(wrk, directory, programs)
 }
 
-function wrkGenerator(wrk: string, directory: string): LoadGenerator {
+function wrkGenerator(wrk: string, directory: string, programs: string): LoadGenerator {
   const script = join(directory, 'report.lua')
   writeFileSync(script, WRK_REPORT)
   return {
@@ -37,7 +37,8 @@ function wrkGenerator(wrk: string, directory: string): LoadGenerator {
     run: async (port, scenario, seconds) => {
       const header = scenario.closes ? ['-H', 'Connection: close'] : []
       const load = ['-t1', `-c${scenario.connections}`, `-d${seconds}s`, '--timeout', '5s']
-      const url = `http://127.0.0.1:${port}${scenario.path}`
+      if (scenario.tls === 'resumed') return handshakes(programs, port, scenario, seconds)
+      const url = urlOf(port, scenario)
       return lastJson(await outputOf(LOAD_CORE, [wrk, ...load, ...header, '-s', script, url]))
     },
   }
@@ -47,7 +48,9 @@ function nodeGenerator(programs: string): LoadGenerator {
   return {
     name: 'autocannon',
     run: async (port, scenario, seconds) => {
-      const url = `http://127.0.0.1:${port}${scenario.path}`
+      if (scenario.tls !== false && scenario.closes)
+        return handshakes(programs, port, scenario, seconds)
+      const url = urlOf(port, scenario)
       const program = scenario.closes ? 'closing-load.js' : 'autocannon.js'
       const load = [url, String(scenario.connections), String(seconds)]
       return lastJson(
@@ -55,6 +58,23 @@ function nodeGenerator(programs: string): LoadGenerator {
       )
     },
   }
+}
+
+/** wrk resumes no session, and autocannon counts nothing on a connection that closes. */
+async function handshakes(
+  programs: string,
+  port: number,
+  scenario: Scenario,
+  seconds: number,
+): Promise<LoadResult> {
+  const program = join(programs, 'handshake-load.js')
+  const load = [urlOf(port, scenario), String(scenario.connections), String(seconds)]
+  const resumes = scenario.tls === 'resumed' ? ['resume'] : []
+  return lastJson(await outputOf(LOAD_CORE, [process.execPath, program, ...load, ...resumes]))
+}
+
+function urlOf(port: number, { tls, path }: Scenario): string {
+  return `${tls === false ? 'http' : 'https'}://127.0.0.1:${port}${path}`
 }
 
 function lastJson(output: string): LoadResult {

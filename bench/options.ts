@@ -7,7 +7,8 @@ export const USAGE = `npm run bench -- [options]
 
   (no option)        ours, nginx, HAProxy and the npm peers under four kinds of load; under 5 minutes
   --only A,B         only these of ours, nginx, haproxy, http-proxy, httpxy, fast-proxy
-  --scenario A,B     only these of small, 64k, 1m, close
+  --scenario A,B     only these of small, 64k, 1m, close, tls, tls-full, tls-resumed
+  --tls              ours and nginx with TLS to clients: tls, tls-full, tls-resumed
   --seconds N        length of one measurement; whole seconds. Default: 2
   --rounds N         measurements of each program, taken in turn. Default: 5 for small, 3 for others
   --json FILE        where the figures go. Default: bench/results/TIME.json
@@ -27,7 +28,8 @@ const CONTENDERS: readonly ContenderName[] = [
   'httpxy',
   'fast-proxy',
 ]
-const SCENARIO_NAMES: readonly ScenarioName[] = ['small', '64k', '1m', 'close']
+const PLAIN: readonly ScenarioName[] = ['small', '64k', '1m', 'close']
+const WITH_TLS: readonly ScenarioName[] = ['tls', 'tls-full', 'tls-resumed']
 
 export type Mode = 'side-by-side' | 'smoke' | 'memory' | 'micro' | 'help'
 
@@ -53,6 +55,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       rounds: { type: 'string' },
       json: { type: 'string' },
       ours: { type: 'string' },
+      tls: { type: 'boolean', default: false },
       smoke: { type: 'boolean', default: false },
       memory: { type: 'boolean', default: false },
       micro: { type: 'boolean', default: false },
@@ -69,7 +72,9 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   return {
     mode,
     only: namesIn('--only', values.only, CONTENDERS) ?? all,
-    scenarios: namesIn('--scenario', values.scenario, SCENARIO_NAMES) ?? SCENARIO_NAMES,
+    scenarios:
+      namesIn('--scenario', values.scenario, [...PLAIN, ...WITH_TLS]) ??
+      (values.tls ? WITH_TLS : PLAIN),
     seconds: countIn('--seconds', values.seconds) ?? (mode === 'smoke' ? 1 : 2),
     rounds: countIn('--rounds', values.rounds) ?? (mode === 'smoke' ? 1 : undefined),
     json: values.json,

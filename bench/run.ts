@@ -71,7 +71,8 @@ async function reportSideBySide(
   const results: ScenarioResult[] = []
   for (const scenario of SCENARIOS.filter(({ name }) => options.scenarios.includes(name))) {
     const rounds = options.rounds ?? scenario.rounds
-    const result = await runScenario(bench, scenario, contenders, rounds)
+    const able = contenders.filter(({ speaksTls }) => scenario.tls === false || speaksTls)
+    const result = await runScenario(bench, scenario, able, rounds)
     results.push(result)
     console.log(formatScenario(result))
   }

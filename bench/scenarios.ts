@@ -1,7 +1,7 @@
 /** The kinds of load that every program of a run gets. */
 
 /** The name of a scenario as `--scenario` takes it. */
-export type ScenarioName = 'small' | '64k' | '1m' | 'close'
+export type ScenarioName = 'small' | '64k' | '1m' | 'close' | 'tls' | 'tls-full' | 'tls-resumed'
 
 export interface Scenario {
   readonly name: ScenarioName
@@ -13,6 +13,8 @@ export interface Scenario {
   readonly connections: number
   /** Whether each request asks for `Connection: close`. */
   readonly closes: boolean
+  /** Whether clients speak TLS, and then whether those that come back resume their sessions. */
+  readonly tls: false | 'full' | 'resumed'
   /** Rounds when `--rounds` does not say. */
   readonly rounds: number
 }
@@ -28,6 +30,7 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: SMALL_BODY.length,
     connections: 64,
     closes: false,
+    tls: false,
     // The scenario that decides: more rounds, so that its median rests on more than three values.
     rounds: 5,
   },
@@ -38,6 +41,7 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: 64 * 1024,
     connections: 32,
     closes: false,
+    tls: false,
     rounds: 3,
   },
   {
@@ -47,6 +51,7 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: 1024 * 1024,
     connections: 16,
     closes: false,
+    tls: false,
     rounds: 3,
   },
   {
@@ -56,6 +61,37 @@ export const SCENARIOS: readonly Scenario[] = [
     bodyBytes: SMALL_BODY.length,
     connections: 64,
     closes: true,
+    tls: false,
+    rounds: 3,
+  },
+  {
+    name: 'tls',
+    title: 'TLS: small GET, keep-alive, 12-byte body, 64 connections',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 64,
+    closes: false,
+    tls: 'full',
+    rounds: 3,
+  },
+  {
+    name: 'tls-full',
+    title: 'TLS: a full handshake for each small GET, 32 connections',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 32,
+    closes: true,
+    tls: 'full',
+    rounds: 3,
+  },
+  {
+    name: 'tls-resumed',
+    title: 'TLS: a resumed session for each small GET, 32 connections',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 32,
+    closes: true,
+    tls: 'resumed',
     rounds: 3,
   },
 ]

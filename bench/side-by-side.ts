@@ -1,5 +1,6 @@
 /** Measures programs in turn, round after round, so that a drifting machine drifts for all of them. */
 import http from 'node:http'
+import https from 'node:https'
 import { startProxy } from './contenders.js'
 import type { Contender, ContenderName, RunningProxy } from './contenders.js'
 import type { Children } from './children.js'
@@ -83,7 +84,12 @@ async function enter(bench: Bench, scenario: Scenario, contender: Contender): Pr
   const entrant: Entrant = { contender, samples: [] }
   try {
     if (contender.version === undefined) throw new Error('not installed')
-    entrant.proxy = await startProxy(bench.children, contender, bench.backend)
+    entrant.proxy = await startProxy(
+      bench.children,
+      contender,
+      bench.backend,
+      scenario.tls !== false,
+    )
     await checkAnswer(entrant.proxy.port, scenario)
     bench.progress(`${scenario.name} warm-up: ${contender.name}`)
     await bench.load.run(entrant.proxy.port, scenario, bench.warmUpSeconds)
@@ -140,7 +146,11 @@ async function measure(bench: Bench, scenario: Scenario, proxy: RunningProxy): P
 async function checkAnswer(port: number, scenario: Scenario): Promise<void> {
   const { status, bytes } = await new Promise<{ status: number; bytes: number }>(
     (resolve, reject) => {
-      const request = http.get({ port, host: '127.0.0.1', path: scenario.path, agent: false })
+      const target = { port, host: '127.0.0.1', path: scenario.path, agent: false }
+      const request =
+        scenario.tls === false
+          ? http.get(target)
+          : https.get({ ...target, rejectUnauthorized: false })
       request.setTimeout(5_000, () => request.destroy(new Error('no answer within 5 s')))
       request.on('error', reject)
       request.on('response', (response) => {

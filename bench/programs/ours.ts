@@ -1,4 +1,5 @@
-/** The quick start's proxy over plain backends: `node ours.js LISTEN_PORT BACKEND_HOST:PORT …`. */
+/** The quick start's proxy over plain backends: `node ours.js LISTEN_PORT BACKEND_HOST:PORT … [--cert=FILE --key=FILE]`. */
+import { parseArgs } from 'node:util'
 import { HttpPeer, LoadBalancer, Opt, Server, TcpHealthCheck } from 'pingora-ts'
 import { backgroundService, httpProxyService } from 'pingora-ts'
 import type { ProxyHttp, RequestHeader, Session } from 'pingora-ts'
@@ -18,7 +19,11 @@ class LB implements ProxyHttp<void> {
   }
 }
 
-const [port = '0', ...backends] = process.argv.slice(2)
+const { values: tls, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { cert: { type: 'string' }, key: { type: 'string' } },
+})
+const [port = '0', ...backends] = positionals
 const server = new Server(new Opt())
 await server.bootstrap()
 
@@ -28,7 +33,9 @@ upstreams.healthCheckFrequencyMs = 1_000
 const background = backgroundService('health check', upstreams)
 
 const lb = httpProxyService(server.configuration, new LB(upstreams))
-lb.addTcp(`127.0.0.1:${port}`)
+if (tls.cert !== undefined && tls.key !== undefined)
+  lb.addTls(`127.0.0.1:${port}`, tls.cert, tls.key)
+else lb.addTcp(`127.0.0.1:${port}`)
 
 server.addService(background)
 server.addService(lb)
