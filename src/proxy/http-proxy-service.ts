@@ -28,6 +28,7 @@ import type {
 import { errorResponse } from './error-response.js'
 import { readHooks } from './hooks.js'
 import type { Hooks } from './hooks.js'
+import { keyLogTo } from './listener-tls.js'
 import type { ListenerTls } from './listener-tls.js'
 import { Pipeline } from './pipeline.js'
 import { RequestIds } from './request-ids.js'
@@ -257,6 +258,9 @@ export class HttpProxyService<Ctx = unknown> implements Service {
       clientBindToIpv4: conf.clientBindToIpv4,
       clientBindToIpv6: conf.clientBindToIpv6,
       ...(conf.ca !== undefined && { ca: conf.ca }),
+      ...(conf.upstreamKeyLogFile !== undefined && {
+        onKeyLog: keyLogTo(conf.upstreamKeyLogFile),
+      }),
     })
     this.#connector = new HttpConnector({ env, connector, maxIdleConnections, counters })
     const pipeline = new Pipeline(this.#hooks, {

@@ -142,7 +142,8 @@ export function readTicketKey(path: string): TicketKeySource {
   throw new ProxyError('PGR_CONFIGURATION_INVALID', text)
 }
 
-function keyLogTo(path: string): (line: Buffer) => void {
+/** Adds lines to a file that only its owner can read. */
+export function keyLogTo(path: string): (line: Buffer) => void {
   return (line) => {
     try {
       appendFileSync(path, line, { mode: 0o600 })

@@ -15,7 +15,9 @@ import { NO_EFFECT_KEYS, serverKeyNames, serverKeysSchema } from './server-keys.
 import type { ServerKeys } from './server-keys.js'
 
 /** What can be given in code; each field is described at {@link ServerConf}. */
-export type ServerConfOptions = Partial<Omit<ServerConf, 'ca' | 'withThreads'>>
+export type ServerConfOptions = Partial<
+  Omit<ServerConf, 'ca' | 'upstreamKeyLogFile' | 'withThreads'>
+>
 
 /**
  * The settings of a server; frozen. In a file the keys are written in snake_case
@@ -56,6 +58,13 @@ export class ServerConf {
   readonly maxRetries: number
   /** Idle upstream connections kept. Default: 128. */
   readonly upstreamKeepalivePoolSize: number
+  /**
+   * Whether the secrets of TLS to upstreams are added to the file that the variable `SSLKEYLOGFILE`
+   * names: who can read it can decrypt them. Default: false.
+   */
+  readonly upstreamDebugSslKeylog: boolean
+  /** That file; `undefined` when nothing is to be written. */
+  readonly upstreamKeyLogFile: string | undefined
   /** Local IPv4 addresses to connect to upstreams from, one by chance. Default: none. */
   readonly clientBindToIpv4: readonly string[]
   /** The same for IPv6. Default: none. */
@@ -85,6 +94,8 @@ export class ServerConf {
     this.gracePeriodSeconds = keys.grace_period_seconds ?? 300
     this.maxRetries = keys.max_retries ?? 16
     this.upstreamKeepalivePoolSize = keys.upstream_keepalive_pool_size ?? 128
+    this.upstreamDebugSslKeylog = keys.upstream_debug_ssl_keylog ?? false
+    this.upstreamKeyLogFile = this.upstreamDebugSslKeylog ? process.env['SSLKEYLOGFILE'] : undefined
     this.clientBindToIpv4 = Object.freeze([...(keys.client_bind_to_ipv4 ?? [])])
     this.clientBindToIpv6 = Object.freeze([...(keys.client_bind_to_ipv6 ?? [])])
     this.extra = extra

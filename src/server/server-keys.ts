@@ -5,7 +5,6 @@ import {
   booleanField,
   choiceField,
   field,
-  fixedField,
   integerField,
   readCertificates,
   secondsField,
@@ -32,6 +31,7 @@ export interface ServerKeys {
   readonly ca_file?: string | undefined
   readonly grace_period_seconds?: number | undefined
   readonly max_retries?: number | undefined
+  readonly upstream_debug_ssl_keylog?: boolean | undefined
   readonly upstream_keepalive_pool_size?: number | undefined
   readonly client_bind_to_ipv4?: readonly string[] | undefined
   readonly client_bind_to_ipv6?: readonly string[] | undefined
@@ -66,7 +66,7 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
     upstream_keepalive_pool_size: integerField(0, MAX_COUNT).optional(),
     client_bind_to_ipv4: z.array(ipField('IPv4', isIPv4)).optional(),
     client_bind_to_ipv6: z.array(ipField('IPv6', isIPv6)).optional(),
-    upstream_debug_ssl_keylog: fixedField(false).optional(),
+    upstream_debug_ssl_keylog: booleanField().optional(),
     ...Object.fromEntries(NO_EFFECT_KEYS.map((key) => [key, z.unknown().optional()])),
   })
 }

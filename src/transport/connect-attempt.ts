@@ -15,6 +15,7 @@ import type { Pem, TlsClientOptions } from './tls-client-options.js'
 export interface ConnectSettings {
   readonly env: Environment
   readonly ca: Pem | undefined
+  readonly onKeyLog: ((line: Buffer) => void) | undefined
   readonly clientBindToIpv4: readonly string[]
   readonly clientBindToIpv6: readonly string[]
 }
@@ -47,7 +48,9 @@ export class ConnectAttempt {
     const { clock } = this.#settings.env
     this.#signal?.throwIfAborted()
     const address = parseHostAddress((peer.proxy ?? peer).address)
-    const tls = peer.tls ? peer.tlsOptions(this.#settings.ca, this.#alpn) : null
+    const { ca, onKeyLog } = this.#settings
+    const options = peer.tls ? peer.tlsOptions(ca, this.#alpn) : null
+    const tls = options && onKeyLog ? { ...options, onKeyLog } : options
     const addresses = address.kind === 'name' ? await this.#resolve(address) : [address]
     const resolvedMs = clock.nowMs()
     const plain = await this.#dialFirst(addresses)

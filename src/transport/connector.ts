@@ -18,6 +18,8 @@ export interface ConnectorOptions {
   readonly maxIdleConnections?: number
   /** Contents of `ca_file`: trusted by peers that name no CA. Default: those of Node. */
   readonly ca?: Pem
+  /** Gets each line of the key log of TLS to peers. Default: none. */
+  readonly onKeyLog?: (line: Buffer) => void
   /** IPv4 addresses to connect from; one is picked at random. Default: the kernel's choice. */
   readonly clientBindToIpv4?: readonly string[]
   /** IPv6 addresses to connect from; one is picked at random. Default: the kernel's choice. */
@@ -37,8 +39,14 @@ export class Connector {
   /** @throws {@link ProxyError} `PGR_OPTION_INVALID` when `maxIdleConnections` is out of range. */
   constructor(options: ConnectorOptions = {}) {
     const { env = REAL_ENVIRONMENT, counters = new Counters(), logger = SILENT_LOGGER } = options
-    const { clientBindToIpv4 = [], clientBindToIpv6 = [], maxIdleConnections, ca } = options
-    this.#settings = { env, ca, clientBindToIpv4, clientBindToIpv6 }
+    const {
+      clientBindToIpv4 = [],
+      clientBindToIpv6 = [],
+      maxIdleConnections,
+      ca,
+      onKeyLog,
+    } = options
+    this.#settings = { env, ca, onKeyLog, clientBindToIpv4, clientBindToIpv6 }
     this.#counters = counters
     this.#pool = new ConnectionPool({
       deadlines: env.deadlines,

@@ -19,6 +19,8 @@ export interface TlsClientOptions {
   readonly key?: Pem
   /** Protocols to offer, such as `['http/1.1']`; empty offers none. */
   readonly alpn: readonly string[]
+  /** Gets each line of the key log, which lets its reader decrypt the connection. Default: none. */
+  readonly onKeyLog?: (line: Buffer) => void
   /** Sessions to resume are kept under this key; empty keeps none. */
   readonly sessionKey: string
 }

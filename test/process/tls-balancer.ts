@@ -43,7 +43,10 @@ export class TlsBalancer {
   }
 
   run(...flags: string[]): Program {
-    return runCommand(this.#t, ['run', '-c', join(this.folder, 'conf.yaml'), ...flags])
+    const variables = { SSLKEYLOGFILE: join(this.folder, 'upstream-keys.log') }
+    return runCommand(this.#t, ['run', '-c', join(this.folder, 'conf.yaml'), ...flags], {
+      variables,
+    })
   }
 
   /** Starts it; resolves when it listens. */

@@ -156,9 +156,12 @@ describe('the balancer over TLS', { timeout: 120_000 }, () => {
       made.writeCertificate('own', certificate)
       const tls = '{ sni: one.test, ca: ca.crt, cert: own.crt, key: own.key }'
       const upstream = `{ backends: [{ address: "${backend}" }], tls: ${tls} }`
-      made.configure('{ cert: a.crt, key: a.key }', upstream)
+      const keyLog = 'upstream_debug_ssl_keylog: true'
+      made.configure('{ cert: a.crt, key: a.key }', upstream, keyLog)
       const { port } = await made.start()
       assert.equal((await askOverTls(port, trusting())).status, status)
+      const keys = readFileSync(join(made.folder, 'upstream-keys.log'), 'latin1')
+      assert.match(keys, /^CLIENT_TRAFFIC_SECRET_0 /m)
     }
   })
 

@@ -46,6 +46,7 @@ export class TlsClient {
         const session = sessionKey === '' ? undefined : this.#sessions.get(sessionKey)
         const secured = openTls(socket, options, secureContext, session)
         this.#keepSessions(secured, sessionKey)
+        if (options.onKeyLog) secured.on('keylog', options.onKeyLog)
         handshake.watch(secured, () => {
           resolve(this.#wrap(secured, plain.digest, options, startedMs))
         })
