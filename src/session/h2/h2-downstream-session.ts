@@ -165,6 +165,11 @@ export class H2DownstreamSession implements DownstreamSession {
     this.#owner.progressed()
     this.#watchReads()
     this.#bytesRead += chunk.length
+    // Node notices it too, but tells of the bytes first.
+    if (this.bodyLength >= 0 && this.#bytesRead > this.bodyLength) {
+      this.#fail(new ProxyError('PGR_REQUEST_BODY_INVALID', 'more bytes than Content-Length says'))
+      return
+    }
     handler.onRequestData(chunk, 0, chunk.length)
     // The handler may have changed its mind about this request meanwhile.
     this.handler?.onRequestReadEnd()
