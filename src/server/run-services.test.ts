@@ -126,6 +126,17 @@ describe('runServices', () => {
     ])
   })
 
+  test('waits for what ends later, such as a thread, but a second at most', async (t) => {
+    const { world, context, diary, service, stop } = setUp(t)
+    const late = service('late', { destroy: () => world.sleep(999) })
+    stop.request('immediate')
+    await world.run(runServices([late], context, stop, () => undefined))
+    assert.deepEqual([diary, world.clock.nowMs()], [[], 999])
+    const stuck = service('stuck', { destroy: () => NEVER })
+    await world.run(runServices([stuck, service('proxy')], context, stop, () => undefined))
+    assert.deepEqual(diary, ['proxy ends', 'warn: not all services had ended within 1000 ms'])
+  })
+
   test('a background task that fails counts as ready and is logged', async (t) => {
     const { context, diary, service, stop } = setUp(t)
     const task = { start: () => Promise.reject(new Error('no discovery')) }

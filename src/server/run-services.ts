@@ -48,7 +48,7 @@ export async function runServices(
     if (stop.kind !== 'immediate') await stopGracefully(graph, context, stop, onPhase)
   } finally {
     onPhase('shutdown-runtimes')
-    for (const { service } of graph.dependentsFirst) destroyService(service, context)
+    await destroyServices(graph, context)
   }
 }
 
@@ -107,11 +107,22 @@ async function stopServices(
   await Promise.all([...later, ...first].map(stop))
 }
 
-function destroyService(service: Service, { logger }: ServiceContext): void {
+/** All at once; what takes longer than a moment, such as the end of a thread, is not waited for. */
+async function destroyServices(graph: ServiceGraph, context: ServiceContext): Promise<void> {
+  const ending = graph.dependentsFirst.map(({ service }) => destroyService(service, context))
+  const { env, logger } = context
+  if (await settlesWithin(Promise.all(ending), MAX_DESTROY_MS, env.clock)) return
+  logger.warn(`not all services had ended within ${MAX_DESTROY_MS} ms`)
+}
+
+async function destroyService(service: Service, { logger }: ServiceContext): Promise<void> {
   try {
-    service.destroy()
+    await service.destroy()
   } catch (thrown) {
     // One service that fails must not keep the others alive.
     logger.error(`ending ${service.name}: ${describeThrown(thrown)}`)
   }
 }
+
+/** Beyond it the caller may go on with something that still ends. */
+const MAX_DESTROY_MS = 1_000

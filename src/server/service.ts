@@ -54,6 +54,9 @@ export interface Service {
    * Takes no new work, and resolves when the work in flight is done. May come during `start`.
    */
   stop(options?: ServiceStopOptions): Promise<void>
-  /** Ends all work now. Also called after `stop`, and when another service could not start. */
-  destroy(): void
+  /**
+   * Ends all work now. Also called after `stop`, and when another service could not start. A promise
+   * that it returns is waited for, one second at most.
+   */
+  destroy(): Promise<void> | void
 }

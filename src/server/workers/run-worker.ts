@@ -47,6 +47,6 @@ export async function runWorker(
   } catch (thrown) {
     say({ kind: 'failed', reason: describeThrown(thrown) })
   } finally {
-    for (const service of own) service.destroy()
+    await Promise.allSettled(own.map(async (service) => service.destroy()))
   }
 }

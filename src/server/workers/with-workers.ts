@@ -68,7 +68,7 @@ class ListenersOnly implements Service {
     return this.#service.stop()
   }
 
-  destroy(): void {
-    this.#service.destroy()
+  destroy(): Promise<void> | void {
+    return this.#service.destroy()
   }
 }

@@ -100,8 +100,10 @@ export class WorkerHandle {
     await this.ended
   }
 
-  terminate(): void {
+  /** Ends its thread wherever that is. Resolves when it has ended. */
+  async terminate(): Promise<void> {
     void this.#worker.terminate()
+    await this.ended
   }
 
   /** Forgets what the worker has taken over since, which comes in the order in which it was dealt. */
@@ -116,7 +118,7 @@ export class WorkerHandle {
     return new Promise((resolve, reject) => {
       const timer = env.clock.schedule(START_MS, () => {
         this.#reason = `it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`
-        this.terminate()
+        void this.terminate()
       })
       this.#port.on('message', (message: FromWorker) => {
         if (message.kind === 'log') {

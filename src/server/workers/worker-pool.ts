@@ -67,10 +67,10 @@ export class WorkerPool implements Service {
     await Promise.all(this.#workers.map(async (worker) => worker?.stop(options)))
   }
 
-  destroy(): void {
+  async destroy(): Promise<void> {
     this.#stopping = true
-    for (const worker of this.#workers) worker?.terminate()
     for (const { fd } of this.#waiting.splice(0)) this.#descriptors.discard(fd)
+    await Promise.all(this.#workers.map(async (worker) => worker?.terminate()))
   }
 
   get #sockets(): ListeningSockets {
