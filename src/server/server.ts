@@ -210,6 +210,7 @@ export class Server {
     } finally {
       this.#state = 'ended'
       for (const release of releases) release()
+      this.#upgrade.end()
       this.#systemd?.end()
       this.#phases.enter('terminated')
     }
@@ -278,6 +279,7 @@ export class Server {
       })
     } catch (thrown) {
       this.#releaseSignals()
+      this.#systemd?.end()
       if (this.options.fromCommandLine) exitWithFailure(thrown)
       throw thrown
     } finally {

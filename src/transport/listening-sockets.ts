@@ -38,8 +38,8 @@ export class ListeningSockets {
   readonly #sockets: Sockets
   readonly #inherited: InheritedSocket[] = []
   readonly #open = new Set<ListeningSocket>()
-  /** Whether the files of unix sockets are ours to remove: not while another process serves them too. */
-  #ownsPaths = true
+  /** Files of unix sockets that are not ours to remove, because another process serves them too. */
+  readonly #foreignPaths = new Set<string>()
 
   constructor(sockets: Sockets) {
     this.#sockets = sockets
@@ -55,13 +55,15 @@ export class ListeningSockets {
    * what is supervised by the address that it is bound to.
    */
   inherit(sockets: readonly InheritedSocket[]): void {
-    if (sockets.some(({ isSupervised }) => !isSupervised)) this.#ownsPaths = false
+    for (const { name, isSupervised } of sockets) {
+      if (name.startsWith(UNIX) && !isSupervised) this.#foreignPaths.add(name.slice(UNIX.length))
+    }
     this.#inherited.push(...sockets)
   }
 
   /** From here on only we serve: closes what was inherited and never asked for. Returns its names. */
   takeOver(): string[] {
-    this.#ownsPaths = true
+    this.#foreignPaths.clear()
     return this.closeUnclaimed()
   }
 
@@ -69,7 +71,7 @@ export class ListeningSockets {
   closeUnclaimed(): string[] {
     const unclaimed = this.#inherited.splice(0)
     for (const { fd, name, isSupervised } of unclaimed) {
-      if (name.startsWith(UNIX) && !isSupervised) removeUnixPath(name.slice(UNIX.length))
+      if (name.startsWith(UNIX) && !isSupervised) this.#removePath(name.slice(UNIX.length))
       this.#sockets.close(fd)
     }
     return unclaimed.map(({ name }) => name)
@@ -77,7 +79,9 @@ export class ListeningSockets {
 
   /** From here on only the process that got the descriptors serves. */
   handOver(): void {
-    this.#ownsPaths = false
+    for (const { bound } of this.#open) {
+      if (bound.kind === 'unix') this.#foreignPaths.add(bound.path)
+    }
   }
 
   /**
@@ -101,8 +105,12 @@ export class ListeningSockets {
 
   /** To be called before the descriptor of `socket` is closed; removes the file of a unix socket. */
   release(socket: ListeningSocket): void {
-    const isOurs = this.#open.delete(socket) && this.#ownsPaths && !socket.isSupervised
-    if (isOurs && socket.bound.kind === 'unix') removeUnixPath(socket.bound.path)
+    const isOurs = this.#open.delete(socket) && !socket.isSupervised
+    if (isOurs && socket.bound.kind === 'unix') this.#removePath(socket.bound.path)
+  }
+
+  #removePath(path: string): void {
+    if (!this.#foreignPaths.has(path)) removeUnixPath(path)
   }
 
   /** The inherited socket for a listener, which is its own from here on. */
@@ -127,6 +135,8 @@ export class ListeningSockets {
     if (status >= 0) status = setBindingOptions(sockets, fd, address, socket)?.status ?? 0
     if (status >= 0) status = sockets.bind(fd, address)
     if (status < 0) this.#giveUp(fd, address, statusError(status, 'bind'))
+    // A new file: whoever served the one before is gone.
+    if (address.kind === 'unix') this.#foreignPaths.delete(address.path)
     return fd
   }
 

@@ -79,6 +79,14 @@ export class Upgrade {
     this.#received = null
   }
 
+  /** The server is over. One that never came to serve closes what it took; the old one goes on. */
+  end(): void {
+    if (this.#received === null) return
+    this.#parts().listening.closeUnclaimed()
+    this.#received.abandon()
+    this.#received = null
+  }
+
   /**
    * The old process: hands its listeners over. Resolves to whether it may stop; if not, the log
    * says why, and everything goes on as before.

@@ -55,8 +55,9 @@ export class Systemd {
     else this.#notifier?.stopping()
   }
 
-  /** Nothing more is told. */
+  /** The server is over: nothing more is told, and what it never came to ask for is closed. */
   end(): void {
+    this.#listening?.closeUnclaimed()
     this.#notifier?.end()
   }
 }
