@@ -234,9 +234,11 @@ export class Server {
     this.#stop.request(kind)
   }
 
-  /** Everything is served. systemd must know of this process before the old one may end. */
+  /** Everything is served. systemd must know of this process before the launcher or the old one may end. */
   async #announce(): Promise<void> {
-    await this.#systemd?.ready(this.options.upgrade)
+    const isNewMain = this.options.upgrade || this.#daemon !== null
+    if (this.#systemd !== null) await this.#systemd.ready(isNewMain)
+    this.#daemon?.releaseLauncher()
     await this.#upgrade.ready()
   }
 

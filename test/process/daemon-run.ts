@@ -27,6 +27,8 @@ export interface DaemonRunOptions {
   readonly nodeFlags?: readonly string[]
   /** Added to the environment. Default: nothing. */
   readonly env?: Readonly<Record<string, string>>
+  /** Commands of the shell that becomes the launcher, such as `export X=$$`. Default: no shell. */
+  readonly shell?: string
 }
 
 /** One start with `-d`: the launcher, and the daemon if there is one. */
@@ -41,9 +43,11 @@ export class DaemonRun {
   readonly #mark = randomUUID()
 
   constructor(args: readonly string[], options: DaemonRunOptions) {
-    const { program = '../../src/cli/main.js', nodeFlags = [], env = {} } = options
+    const { program = '../../src/cli/main.js', nodeFlags = [], env = {}, shell } = options
     const path = fileURLToPath(new URL(program, import.meta.url))
-    this.launcher = spawn(process.execPath, [...nodeFlags, path, ...args], {
+    const command = [process.execPath, ...nodeFlags, path, ...args]
+    if (shell !== undefined) command.unshift('sh', '-c', `${shell}; exec "$0" "$@"`)
+    this.launcher = spawn(command[0]!, command.slice(1), {
       env: { ...process.env, PINGORA_LOG: 'info', ...env, [MARK]: this.#mark },
       stdio: ['ignore', 'pipe', 'pipe', ...Array<'ignore'>(HELD - 3).fill('ignore'), 'pipe'],
     })

@@ -18,6 +18,7 @@ import type { TestContext } from 'node:test'
 import { Sockets, loadLibc, receiveDescriptors } from '../../src/os/internal.js'
 import { RawClient } from '../helpers/raw-client.js'
 import { startTextBackend } from './backend.js'
+import { DaemonFolder } from './daemon-run.js'
 import { runCommand } from './run-program.js'
 import type { Program, ProgramOptions } from './run-program.js'
 
@@ -72,6 +73,59 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
     next.kill('SIGTERM')
     assert.equal(await systemd.next(), 'STOPPING=1')
     assert.equal((await next.ended).code, 0)
+  })
+
+  test('with -d names the daemon as its main process before the command returns', async (t) => {
+    const systemd = fakeSystemd(t, 'path')
+    const folder = new DaemonFolder(t)
+    // Until there is room in the queue systemd knows of nobody but the launcher.
+    const waiting = systemd.fill()
+    const run = folder.start('', { program: './daemon-program.js', env: systemd.variables })
+    await folder.logged(/running in the background/)
+    assert.equal(run.launcher.exitCode, null)
+    for (let left = waiting; left > 0; left--) await systemd.next()
+    assert.equal(await run.launched, 0, run.output)
+    assert.equal(systemd.now(), `READY=1\nMAINPID=${folder.pid()}`)
+    process.kill(folder.pid(), 'SIGTERM')
+    assert.equal(await systemd.next(), 'STOPPING=1')
+    await run.allEnded
+  })
+
+  test('with -d and -u names the daemon that has taken over', async (t) => {
+    const systemd = fakeSystemd(t, 'path')
+    const folder = new DaemonFolder(t)
+    const { address } = await startTextBackend(t, 'hello')
+    const yaml = [
+      'upgrade_sock: upgrade.sock',
+      "listeners: [{ address: '127.0.0.1:0' }]",
+      `upstreams: { app: { backends: [{ address: '${address}' }] } }`,
+    ].join('\n')
+    const first = folder.start(yaml, { env: systemd.variables })
+    assert.equal(await first.launched, 0, first.output)
+    const old = folder.pid()
+    assert.equal(systemd.now(), `READY=1\nMAINPID=${old}`)
+    const second = folder.start(yaml, { env: systemd.variables, flags: ['-d', '-u'] })
+    assert.equal(await second.launched, 0, second.output)
+    process.kill(old, 'SIGQUIT')
+    assert.notEqual(folder.pid(), old)
+    assert.equal(await systemd.next(), `READY=1\nMAINPID=${folder.pid()}`)
+    await first.allEnded
+    process.kill(folder.pid(), 'SIGTERM')
+    assert.equal(await systemd.next(), 'STOPPING=1')
+    await second.allEnded
+  })
+
+  test('with -d the daemon gives the signs of life that systemd wants of the launcher', async (t) => {
+    const systemd = fakeSystemd(t, 'path')
+    const folder = new DaemonFolder(t)
+    const run = folder.start('', {
+      program: './daemon-program.js',
+      env: { ...systemd.variables, WATCHDOG_USEC: '20000' },
+      shell: 'export WATCHDOG_PID=$$',
+    })
+    assert.equal(await run.launched, 0, run.output)
+    assert.equal(await systemd.next(), `READY=1\nMAINPID=${folder.pid()}`)
+    assert.equal(await systemd.next(), 'WATCHDOG=1')
   })
 
   test('serves without koffi, and says once that systemd is not told', async (t) => {
@@ -144,8 +198,13 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
 
   interface FakeSystemd extends ProgramOptions {
     readonly folder: string
+    readonly variables: Readonly<Record<string, string>>
     /** The next message. */
     readonly next: () => Promise<string>
+    /** The message that is there now, if there is one. */
+    readonly now: () => string | null
+    /** Leaves no room for another message. Returns how many there are. */
+    readonly fill: () => number
   }
 
   function fakeSystemd(t: TestContext, kind: 'path' | 'abstract'): FakeSystemd {
@@ -158,15 +217,28 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
     })
     assert.equal(sockets.bind(fd, { kind: 'unix', path }), 0)
     sockets.setNonBlocking(fd)
+    const now = (): string | null => {
+      const message = receiveDescriptors(libc!, fd, 1_000)
+      if (typeof message === 'object') return message.bytes.toString()
+      assert.equal(message, -constants.errno.EAGAIN)
+      return null
+    }
     const next = async (): Promise<string> => {
       for (;;) {
-        const message = receiveDescriptors(libc!, fd, 1_000)
-        if (typeof message === 'object') return message.bytes.toString()
-        assert.equal(message, -constants.errno.EAGAIN)
+        const message = now()
+        if (message !== null) return message
         await new Promise(setImmediate)
       }
     }
-    return { folder, next, variables: { NOTIFY_SOCKET: path.replace('\0', '@') } }
+    const fill = (): number => {
+      const sender = sockets.openDatagram()
+      assert.equal(sockets.connect(sender, { kind: 'unix', path }), 0)
+      let sent = 0
+      while (sockets.send(sender, ['full']) > 0) sent++
+      sockets.close(sender)
+      return sent
+    }
+    return { folder, next, now, fill, variables: { NOTIFY_SOCKET: path.replace('\0', '@') } }
   }
 
   /** Starts a balancer before a backend that says hello; resolves when it listens. */

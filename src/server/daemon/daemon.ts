@@ -87,11 +87,16 @@ export class Daemon {
    */
   announce(): void {
     this.#writePidFile()
+    this.releaseLauncher()
+  }
+
+  /** Lets the launcher end: the command that was typed has done what it should. */
+  releaseLauncher(): void {
     START_REPORT?.ready()
   }
 
   /**
-   * All services have started: writes the pid file, gives privileges up, and lets the launcher end.
+   * All services have started: writes the pid file and gives privileges up.
    * @throws {@link ProxyError} `PGR_CONFIGURATION_INVALID` when a step fails.
    */
   becomeReady(logger: Logger): void {
@@ -102,7 +107,6 @@ export class Daemon {
       assumeIdentity(this.#identity)
     }
     logger.info('running in the background', { pid: process.pid, user })
-    START_REPORT?.ready()
   }
 
   /** Goes on in a new `error_log`, after the old one was moved away; `undefined` without that key. */

@@ -33,9 +33,14 @@ function startDaemon(errorLog: string | undefined): ChildProcess {
   const output = errorLog === undefined ? 'ignore' : openErrorLog(errorLog)
   return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
-    env: { ...process.env, [DAEMON_MARKER]: '1' },
+    env: { ...process.env, ...watchdogOf(process.env, process.pid), [DAEMON_MARKER]: '1' },
     stdio: ['ignore', output, output, 'pipe'],
   })
+}
+
+/** The signs of life that systemd wants of this process are the daemon's to give. */
+function watchdogOf({ WATCHDOG_PID }: NodeJS.ProcessEnv, pid: number): NodeJS.ProcessEnv {
+  return WATCHDOG_PID === String(pid) ? { WATCHDOG_PID: undefined } : {}
 }
 
 /** Opened here, so that even the crash of a daemon that has not come far leaves its trace. */

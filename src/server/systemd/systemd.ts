@@ -1,4 +1,4 @@
-/** `Systemd`: what a server takes from systemd and tells it; nothing where there is no systemd. */
+/** `Systemd`: what a server takes from systemd and tells it. */
 import type { Logger } from '../../observability/index.js'
 import { Sockets, loadLibc } from '../../os/internal.js'
 import type { Environment, ListeningSockets } from '../../transport/index.js'
@@ -23,11 +23,14 @@ export class Systemd {
     this.#logger = logger
   }
 
-  /** Reads the environment of this process, and takes the sockets that it speaks of. */
-  static ofThisProcess({ clock, network }: Environment, logger: Logger): Systemd {
+  /**
+   * Reads the environment of this process, and takes the sockets that it speaks of.
+   * @returns `null` where it speaks of no systemd.
+   */
+  static ofThisProcess({ clock, network }: Environment, logger: Logger): Systemd | null {
     const { env: variables, pid } = process
     if (variables['NOTIFY_SOCKET'] === undefined && variables['LISTEN_FDS'] === undefined)
-      return new Systemd(null, null, logger)
+      return null
     const libc = loadLibc()
     const sockets = libc && new Sockets(libc)
     const listening = network.listeningSockets ?? null
@@ -38,8 +41,8 @@ export class Systemd {
   }
 
   /**
-   * All services have started. Resolves when systemd knows; before that, an old process that it
-   * watches must not end.
+   * All services have started. Resolves when systemd knows; before that, the process that it
+   * watches, an old one or the launcher of a daemon, must not end.
    * @param isNewMain whether the process that systemd has started is another one.
    */
   async ready(isNewMain: boolean): Promise<void> {
