@@ -1,7 +1,8 @@
 /** `WorkerHandle`: one worker thread, as the main thread sees it. */
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { ProxyError, describeThrown } from '../../error/index.js'
+import type { Logger } from '../../observability/index.js'
 import { workerMemory } from '../../shared-memory/internal.js'
 import { DescriptorTable } from '../../transport/internal.js'
 import type { ServiceContext, ServiceStopOptions } from '../service.js'
@@ -44,16 +45,22 @@ export class WorkerHandle {
   isReady = false
   readonly #worker: Worker
   readonly #port: MessagePort
+  readonly #logger: Logger
   readonly #adopted = new Int32Array(new SharedArrayBuffer(4))
   /** Dealt and, for all that was known, not adopted; with how many were before the first of them. */
   #dealt: Deal[] = []
   #adoptedBefore = 0
   #reason = ''
+  #onReady: () => void = () => undefined
 
   constructor({ index, threads, entry, context }: WorkerHandleOptions) {
     this.index = index
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
+    this.#logger = context.logger
+    port1.on('message', (message: FromWorker) => {
+      this.#receive(message)
+    })
     const start = workerStart({
       index,
       port: port2,
@@ -76,10 +83,14 @@ export class WorkerHandle {
     })
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
+        // Its last words may still be on their way.
+        for (let last; (last = receiveMessageOnPort(port1)) !== undefined;)
+          this.#receive(last.message as FromWorker)
+        port1.close()
         const wasReady = this.isReady
         this.isReady = false
-        port1.close()
-        const reason = this.#reason === '' ? `exit code ${code}` : this.#reason
+        const how = wasReady ? `exit code ${code}` : `exit code ${code} before its run(); ${ADVICE}`
+        const reason = this.#reason === '' ? how : this.#reason
         const ranMs = clock.nowMs() - begunMs
         resolve({ reason, wasReady, ranMs, unadopted: this.#unadopted() })
       })
@@ -114,29 +125,34 @@ export class WorkerHandle {
     return this.#dealt
   }
 
-  #untilReady({ env, logger }: ServiceContext): Promise<void> {
+  #untilReady({ env }: ServiceContext): Promise<void> {
+    const timer = env.clock.schedule(START_MS, () => {
+      this.#reason = `it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`
+      void this.terminate()
+    })
     return new Promise((resolve, reject) => {
-      const timer = env.clock.schedule(START_MS, () => {
-        this.#reason = `it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`
-        void this.terminate()
-      })
-      this.#port.on('message', (message: FromWorker) => {
-        if (message.kind === 'log') {
-          const { level, message: text, fields } = message.entry
-          logger[level](text, { worker: this.index, ...fields })
-        }
-        if (message.kind === 'failed') this.#reason = message.reason
-        if (message.kind !== 'ready') return
+      this.#onReady = () => {
         timer.cancel()
-        this.keys = message.keys
-        this.isReady = true
         resolve()
-      })
+      }
       void this.ended.then(({ reason }) => {
         timer.cancel()
         reject(new ProxyError('PGR_WORKER_FAILED', `worker ${this.index}: ${reason}`))
       })
     })
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === 'log') {
+      const { level, message: text, fields } = message.entry
+      this.#logger[level](text, { worker: this.index, ...fields })
+    } else if (message.kind === 'failed') {
+      this.#reason = message.reason
+    } else {
+      this.keys = message.keys
+      this.isReady = true
+      this.#onReady()
+    }
   }
 }
 
