@@ -27,4 +27,5 @@ await server.bootstrap()
 const service = httpProxyService(server.configuration, hooks)
 service.addTcp('127.0.0.1:0')
 server.addService(service)
-await server.runForever({ entry: import.meta.url })
+const onFatal = process.env['ON_FATAL'] === 'exit' ? 'exit' : 'continue'
+await server.runForever({ entry: import.meta.url, onFatal })

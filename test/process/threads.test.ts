@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import type { IncomingMessage, RequestOptions } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { RawClient } from '../helpers/raw-client.js'
-import { runProgram } from './run-program.js'
+import { startBackend } from './backend.js'
+import { runCommand, runProgram } from './run-program.js'
 import type { Program, ProgramOptions } from './run-program.js'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
@@ -52,6 +56,25 @@ describe('threads', { timeout: 120_000 }, () => {
     assert.equal(await threadOf(client!), thread)
   })
 
+  test('such an error ends its thread alone, where the program says so', async (t) => {
+    const { program, port } = await start(t, 2, { variables: { ON_FATAL: 'exit' } })
+    const clients = await connect(t, port, 2)
+    const threads = await Promise.all(clients.map((client) => threadOf(client)))
+    clients[0]!.write(get('/throw'))
+    await program.match(/uncaught exception: .*thrown in a timer worker=1/)
+    await clients[0]!.until('its end', () => clients[0]!.ended)
+    await program.match(/worker 1 ended, starting another .*exit code 1/)
+    assert.equal(await threadOf(clients[1]!), threads[1])
+    await program.match(/worker 1 serves again/)
+    const next = await connect(t, port, 2)
+    const nextThreads = new Set(await Promise.all(next.map((client) => threadOf(client))))
+    assert.equal(nextThreads.size, 2)
+    assert.ok(nextThreads.has(threads[1]!) && !nextThreads.has(threads[0]!))
+    program.kill('SIGTERM')
+    for (const client of [...clients, ...next]) client.destroy()
+    assert.deepEqual(await program.ended, { code: 0, signal: null })
+  })
+
   test('SIGTERM closes what is idle, and waits for what is not', async (t) => {
     const { program, port } = await start(t, 2)
     const [idle, busy] = await connect(t, port, 2)
@@ -65,6 +88,14 @@ describe('threads', { timeout: 120_000 }, () => {
     assert.deepEqual(await program.ended, { code: 0, signal: null })
   })
 
+  test('a program whose workers never come to run() ends with advice', async (t) => {
+    const program = runProgram(t, './main-only-program.js')
+    assert.equal((await program.ended).code, 1)
+    const reason = /^error: worker \d: it did not come to run\(\) within 10 s; .*import\.meta\.url/
+    assert.match(program.stderr, reason)
+    assert.doesNotMatch(program.stderr, /listening/)
+  })
+
   test('a second signal ends all threads at once', async (t) => {
     const { program, port } = await start(t, 2)
     const [client] = await connect(t, port, 1)
@@ -76,21 +107,78 @@ describe('threads', { timeout: 120_000 }, () => {
   })
 })
 
+describe('threads where the kernel refuses io_uring', { timeout: 120_000 }, () => {
+  const preload = new URL('./no-ring.js', import.meta.url).href
+  const WAYS = { handles: {}, sockets: { NO_HANDLES: '1' } }
+  for (const [way, variables] of Object.entries(WAYS)) {
+    test(`deal evenly, and lose only what their worker had, with the ${way} of Node`, async (t) => {
+      const { program, port } = await start(t, 2, { preload, variables })
+      const clients = await connect(t, port, 20)
+      const threads = await Promise.all(clients.map((client) => threadOf(client)))
+      assert.equal(threads.filter((thread) => thread === threads[0]).length, 10)
+      assert.equal(new Set(threads).size, 2)
+      assert.deepEqual(ringsOf(program), [])
+      const before = descriptorsOf(program)
+      clients[0]!.write(get('/exit'))
+      for (const [index, client] of clients.entries()) {
+        if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
+        else assert.equal(await threadOf(client), threads[index])
+      }
+      await program.match(/worker 1 serves again/)
+      for (const client of clients) client.destroy()
+      const next = await connect(t, port, 20)
+      const nextThreads = await Promise.all(next.map((client) => threadOf(client)))
+      assert.ok(!nextThreads.includes(threads[0]!))
+      assert.equal(nextThreads.filter((thread) => thread === nextThreads[0]).length, 10)
+      assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
+      program.kill('SIGTERM')
+      assert.deepEqual(await program.ended, { code: 0, signal: null })
+    })
+
+    test(`proxy over TCP and unix sockets, with the ${way} of Node`, async (t) => {
+      const folder = temporaryFolder(t)
+      const path = join(folder, 'a.sock')
+      const backend = await startBackend(t, (request, response) => {
+        void request.toArray().then((chunks) => {
+          response.end(`got ${Buffer.concat(chunks as Buffer[]).length}`)
+        })
+      })
+      const listeners = ['--listen', '127.0.0.1:0', '--listen', `unix:${path}`]
+      const args = ['proxy', '--to', backend.address, ...listeners, '--threads', '2']
+      const program = runCommand(t, args, { preload, variables })
+      const port = Number((await program.listening()).split(':')[1])
+      await program.match(/listening on unix:/)
+      const body = 'x'.repeat(300_000)
+      for (const where of [{ port }, { port }, { socketPath: path }, { socketPath: path }]) {
+        assert.equal(await post(where, body), `got ${body.length}`)
+      }
+      assert.deepEqual(ringsOf(program), [])
+      program.kill('SIGTERM')
+      assert.deepEqual(await program.ended, { code: 0, signal: null })
+      assert.equal(existsSync(path), false)
+    })
+  }
+})
+
 interface Running {
   readonly program: Program
   readonly port: number
 }
 
 async function start(t: TestContext, threads: number, options?: ProgramOptions): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
-  const conf = join(folder, 'conf.yaml')
+  const conf = join(temporaryFolder(t), 'conf.yaml')
   writeFileSync(conf, `threads: ${threads}\ngrace_period_seconds: 20\n`)
   const program = runProgram(t, './threads-program.js', ['-c', conf], options)
   const port = Number((await program.listening()).split(':')[1])
   return { program, port }
+}
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
+  t.after(() => {
+    rmSync(folder, { recursive: true })
+  })
+  return folder
 }
 
 async function connect(t: TestContext, port: number, count: number): Promise<RawClient[]> {
@@ -112,4 +200,24 @@ async function threadOf(client: RawClient): Promise<string> {
 
 function descriptorsOf(program: Program): number {
   return readdirSync(`/proc/${program.pid}/fd`).length
+}
+
+/** The rings that a process has. */
+function ringsOf({ pid }: Program): string[] {
+  const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+  return targets.filter((target) => target.includes('io_uring'))
+}
+
+/**
+ * The body of the answer to a request on a connection of its own. The client closes it: after the
+ * body Node's writes nothing once more, which fails where the server has closed it by then.
+ */
+async function post(where: RequestOptions, body: string): Promise<string> {
+  const agent = new Agent({ keepAlive: true })
+  const sent = request({ ...where, host: '127.0.0.1', method: 'POST', agent })
+  sent.end(body)
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  const parts = await response.setEncoding('utf8').toArray()
+  agent.destroy()
+  return parts.join('')
 }
