@@ -1,13 +1,12 @@
 /** The life of a server's services: started in order, run until a stop is asked for, then ended. */
-import { describeThrown } from '../error/index.js'
 import type { PhaseCallback } from './execution-phase.js'
 import { ServiceGraph } from './service-graph.js'
-import type { ServiceNode } from './service-graph.js'
-import type { Service, ServiceContext, ServiceStopOptions } from './service.js'
+import type { Service, ServiceContext } from './service.js'
 import { settlesWithin } from './settles-within.js'
-import { startServices } from './start-services.js'
+import { logStartupDelay, startServices } from './start-services.js'
 import type { StartupDelayHook } from './start-services.js'
 import type { StopControl } from './stop-control.js'
+import { destroyServices, stopServices } from './stop-services.js'
 
 /** What a run tells besides being ready. */
 export interface RunWatch {
@@ -30,7 +29,7 @@ export async function runServices(
   context: ServiceContext,
   stop: StopControl,
   onReady: () => void,
-  { onStartupDelay = logDelay(context), onPhase = ignorePhase }: RunWatch = {},
+  { onStartupDelay = logStartupDelay(context), onPhase = ignorePhase }: RunWatch = {},
 ): Promise<void> {
   const graph = services instanceof ServiceGraph ? services : ServiceGraph.of(services)
   graph.check()
@@ -49,12 +48,6 @@ export async function runServices(
   } finally {
     onPhase('shutdown-runtimes')
     await destroyServices(graph, context)
-  }
-}
-
-function logDelay({ logger }: ServiceContext): StartupDelayHook {
-  return (name, waitedMs) => {
-    logger.info(`${name} waited ${Math.round(waitedMs)} ms for what it depends on`)
   }
 }
 
@@ -78,51 +71,3 @@ async function stopGracefully(
     logger.warn('the grace period is over: what is still in flight is cut')
   }
 }
-
-/**
- * Stops each service when all that depend on it have stopped. Those that started first are the last:
- * what the others still have in flight may need them.
- */
-async function stopServices(
-  graph: ServiceGraph,
-  context: ServiceContext,
-  options: ServiceStopOptions,
-): Promise<void> {
-  const { first, later } = graph.groups
-  const begun = new Map<ServiceNode, Promise<void>>()
-  const stop = (node: ServiceNode): Promise<void> => {
-    const stopping = begun.get(node) ?? stopInTurn(node)
-    begun.set(node, stopping)
-    return stopping
-  }
-  const stopInTurn = async (node: ServiceNode): Promise<void> => {
-    const before = [...node.dependents, ...(first.includes(node) ? later : [])]
-    if (before.length > 0) await Promise.all(before.map(stop))
-    try {
-      await node.service.stop(options)
-    } catch (thrown) {
-      context.logger.error(`stopping: ${describeThrown(thrown)}`)
-    }
-  }
-  await Promise.all([...later, ...first].map(stop))
-}
-
-/** All at once; what takes longer than a moment, such as the end of a thread, is not waited for. */
-async function destroyServices(graph: ServiceGraph, context: ServiceContext): Promise<void> {
-  const ending = graph.dependentsFirst.map(({ service }) => destroyService(service, context))
-  const { env, logger } = context
-  if (await settlesWithin(Promise.all(ending), MAX_DESTROY_MS, env.clock)) return
-  logger.warn(`not all services had ended within ${MAX_DESTROY_MS} ms`)
-}
-
-async function destroyService(service: Service, { logger }: ServiceContext): Promise<void> {
-  try {
-    await service.destroy()
-  } catch (thrown) {
-    // One service that fails must not keep the others alive.
-    logger.error(`ending ${service.name}: ${describeThrown(thrown)}`)
-  }
-}
-
-/** Beyond it the caller may go on with something that still ends. */
-const MAX_DESTROY_MS = 1_000

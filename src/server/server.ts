@@ -251,7 +251,7 @@ export class Server {
   /** Never returns: what the program does after `run` is done once, in the main thread. */
   async #runInWorker(worker: WorkerStart, onFatal: FatalPolicy): Promise<never> {
     handleUncaught(this.logger, this.counters, onFatal)
-    await runWorker(this.#services.services, this.#context, worker)
+    await runWorker(this.#services, this.#context, worker)
     process.exit(0)
   }
 

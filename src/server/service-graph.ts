@@ -80,6 +80,29 @@ export class ServiceGraph {
     return node
   }
 
+  /**
+   * Adds to `other` what `replace` makes of each service, with the same dependencies among them.
+   * @param replace gets the place of the service too; `null` leaves it out.
+   * @returns the new handles.
+   */
+  replaceInto(
+    other: ServiceGraph,
+    replace: (service: Service, index: number) => Service | null,
+  ): ReadonlyMap<ServiceNode, ServiceHandle> {
+    const handles = new Map<ServiceNode, ServiceHandle>()
+    for (const [index, node] of this.#nodes.entries()) {
+      const service = replace(node.service, index)
+      if (service !== null) handles.set(node, other.add(service))
+    }
+    for (const [node, handle] of handles) {
+      for (const dependency of node.dependencies) {
+        const replaced = handles.get(dependency)
+        if (replaced !== undefined) handle.addDependency(replaced)
+      }
+    }
+    return handles
+  }
+
   /** They run: from here on nothing can be added. */
   seal(): void {
     this.#isSealed = true

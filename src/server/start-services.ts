@@ -8,6 +8,13 @@ import type { StopControl } from './stop-control.js'
 /** Told when a service had to wait for its dependencies, and how long. */
 export type StartupDelayHook = (name: string, waitedMs: number) => void
 
+/** Says it in the log. */
+export function logStartupDelay({ logger }: ServiceContext): StartupDelayHook {
+  return (name, waitedMs) => {
+    logger.info(`${name} waited ${Math.round(waitedMs)} ms for what it depends on`)
+  }
+}
+
 /**
  * Starts all services; resolves when they have started, or a stop is asked for. Those with
  * `startsFirst`, and all that these depend on, start side by side, and get one second before the

@@ -1,10 +1,14 @@
 /** What a server does in a worker thread: serves what the main thread has accepted. */
 import { ProxyError, describeThrown } from '../../error/index.js'
 import { DescriptorTable, RingLoop } from '../../transport/internal.js'
-import type { Service, ServiceContext } from '../service.js'
+import { ServiceGraph } from '../service-graph.js'
+import type { ServiceContext } from '../service.js'
+import { logStartupDelay, startServices } from '../start-services.js'
+import { StopControl } from '../stop-control.js'
+import { destroyServices, stopServices } from '../stop-services.js'
 import { Adoption } from './adoption.js'
+import { ThreadPart, isThreaded } from './thread-part.js'
 import type { WorkerStart } from './this-worker.js'
-import { ThreadNetwork } from './thread-network.js'
 import type { ListenInThread } from './thread-network.js'
 import type { FromWorker, ToWorker } from './worker-messages.js'
 
@@ -13,7 +17,7 @@ import type { FromWorker, ToWorker } from './worker-messages.js'
  * Resolves then; the caller ends the thread.
  */
 export async function runWorker(
-  services: readonly Service[],
+  services: ServiceGraph,
   context: ServiceContext,
   { port, adopted, descriptors }: WorkerStart,
 ): Promise<void> {
@@ -34,19 +38,17 @@ export async function runWorker(
       else resolve(message)
     })
   })
-  const own = services.filter(({ runsIn }) => runsIn === 'threads')
+  const own = new ServiceGraph()
+  services.replaceInto(own, (service, index) =>
+    isThreaded(service) ? new ThreadPart(service, index, listen) : null,
+  )
   try {
-    for (const [index, service] of services.entries()) {
-      if (!own.includes(service)) continue
-      const listening = new ThreadNetwork(network, index, service.name, listen)
-      await service.start({ ...context, env: { ...context.env, network: listening } })
-    }
+    await startServices(own, context, new StopControl(), logStartupDelay(context))
     say({ kind: 'ready', keys: adoption.keys })
-    const { options } = await stopped
-    await Promise.allSettled(own.map((service) => service.stop(options)))
+    await stopServices(own, context, (await stopped).options)
   } catch (thrown) {
     say({ kind: 'failed', reason: describeThrown(thrown) })
   } finally {
-    await Promise.allSettled(own.map(async (service) => service.destroy()))
+    await destroyServices(own, context)
   }
 }
