@@ -10,6 +10,7 @@ import { testCa } from '../helpers/certificates.js'
 import { projectRoot } from '../helpers/project-root.js'
 import { startBackend } from './backend.js'
 import { DaemonFolder, DaemonRun, readProc } from './daemon-run.js'
+import { listeningPorts } from './listening-ports.js'
 
 const ADDRESS_LIST = "['1.1.1.1:443', '1.0.0.1:443', '127.0.0.1:343']"
 
@@ -34,12 +35,19 @@ test('the commands of the quick start, one after the other', { timeout: 120_000 
     rmSync(program)
   })
   writeFileSync(join(folder.path, 'ca.crt'), ca.cert)
-  const preload = new URL('./free-port-6188.js', import.meta.url).href
+  const preloads = ['./free-port-6188.js', './private-pid-file.js']
+  const nodeFlags = preloads.flatMap((path) => ['--import', new URL(path, import.meta.url).href])
   const run = (...args: string[]): DaemonRun => {
     const started = new DaemonRun(args, {
       program: `../../examples/${name}.js`,
-      nodeFlags: ['--import', preload],
-      env: { RUST_LOG: 'INFO', PINGORA_LOG: '' },
+      nodeFlags,
+      env: {
+        RUST_LOG: 'INFO',
+        PINGORA_LOG: '',
+        PRIVATE_PID_FILE: folder.pidFile,
+        // Without a file nothing but Node itself says whom to trust.
+        NODE_EXTRA_CA_CERTS: join(folder.path, 'ca.crt'),
+      },
     })
     t.after(() => started.end())
     return started
@@ -48,6 +56,17 @@ test('the commands of the quick start, one after the other', { timeout: 120_000 
   const help = run('-h')
   assert.equal(await help.launched, 0)
   assert.match(help.output, /-u, --upgrade/)
+
+  const alone = run('-d')
+  assert.equal(await alone.launched, 0, alone.output)
+  assert.deepEqual(alone.pids(), [folder.pid()])
+  // It has no log that would say where.
+  const [port] = listeningPorts(folder.pid())
+  assert.deepEqual(new Set(await ask(String(port), 4)), new Set(['backend 1', 'backend 2']))
+  assert.equal(readProc(folder.pid(), 'comm'), `${name}\n`)
+  process.kill(folder.pid(), 'SIGTERM')
+  await alone.allEnded
+  assert.equal(existsSync(folder.pidFile), false)
 
   const conf = join(folder.path, 'conf.yaml')
   writeFileSync(
