@@ -21,6 +21,8 @@ export interface Libc {
   readonly recv: Call<[fd: number, bytes: Uint8Array, length: number, flags: number]>
   readonly recvmsg: Call<[fd: number, message: Uint8Array, flags: number]>
   readonly dup2: Call<[fd: number, to: number]>
+  /** Returns its error, not -1. */
+  readonly pthreadSigmask: Call<[how: number, signals: Uint8Array, before: null]>
   readonly setsockopt: Call<
     [fd: number, level: number, name: number, value: Uint8Array, length: number]
   >
@@ -107,6 +109,7 @@ function bindFunctions(koffi: Koffi): Libc {
     fcntl: int('fcntl', 'int int int'),
     getsockopt: int('getsockopt', 'int int int void* void*'),
     dup2: int('dup2', 'int int'),
+    pthreadSigmask: int('pthread_sigmask', 'int void* void*'),
     setsockopt: int('setsockopt', 'int int int void* uint32_t'),
     getsockname: int('getsockname', 'int void* void*'),
     getpeername: int('getpeername', 'int void* void*'),

@@ -4,6 +4,9 @@ import { Opt, Server } from '../../src/index.js'
 import type { Service } from '../../src/index.js'
 
 const way = process.env['DAEMON_PROGRAM']
+// In the daemon alone, which has got the flag from its launcher.
+if (way === 'early' && process.execArgv.includes('--disable-sigusr1'))
+  process.kill(process.pid, 'SIGUSR1')
 const server = new Server(Opt.parseArgs())
 
 /** Starts when asked for: at once, or never. */

@@ -4,7 +4,7 @@ import { parse } from 'node:path'
 import { describeThrown } from '../../error/index.js'
 import { pinoFileLogger } from '../../observability/index.js'
 import type { FileLogger, LogLevel, Logger } from '../../observability/index.js'
-import { loadLibc } from '../../os/internal.js'
+import { loadLibc, unblockSignal } from '../../os/internal.js'
 import { exitWithFailure } from '../exit.js'
 import type { Opt } from '../opt.js'
 import type { ServerConf } from '../server-conf.js'
@@ -59,13 +59,17 @@ export class Daemon {
     return this.#log
   }
 
-  /** Takes on what belongs to a daemon and does not wait for listeners. A failure ends the process. */
+  /**
+   * Takes on what belongs to a daemon and does not wait for listeners, and lets SIGUSR1 through to
+   * the handler that stands by now. A failure ends the process.
+   */
   enter(): void {
-    const { errorLog, user, group, workingDirectory } = this.#configuration
+    const { user, group, workingDirectory } = this.#configuration
     process.title = parse(process.argv[1] ?? '').name || process.title
     process.umask(0o007)
-    // For `redirectOutput`; later our user may not be allowed to read the library.
-    if (errorLog !== undefined) loadLibc()
+    // Also for `redirectOutput`: later our user may not be allowed to read the library.
+    const libc = loadLibc()
+    if (libc !== null) unblockSignal(libc, 'SIGUSR1')
     this.#orExit(() => {
       this.#identity = findIdentity(user, group)
       if (workingDirectory === undefined) return

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { openSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import { loadLibc } from '../../os/internal.js'
 import type { Clock } from '../../time/index.js'
 import { exitWithFailure, exitWithReason } from '../exit.js'
 import type { ServerConf } from '../server-conf.js'
@@ -25,17 +26,24 @@ export function launchDaemon(configuration: ServerConf, clock: Clock): Promise<n
   })
 }
 
-/**
- * In a session of its own, so that no terminal that closes takes the daemon along. Node's flag
- * `--disable-sigusr1` would keep an early SIGUSR1 from the debugger, but later ones from us too.
- */
+/** In a session of its own, so that no terminal that closes takes the daemon along. */
 function startDaemon(errorLog: string | undefined): ChildProcess {
   const output = errorLog === undefined ? 'ignore' : openErrorLog(errorLog)
-  return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+  const flags = [...process.execArgv, ...signalFlags()]
+  return spawn(process.execPath, [...flags, ...process.argv.slice(1)], {
     detached: true,
     env: { ...process.env, ...watchdogOf(process.env, process.pid), [DAEMON_MARKER]: '1' },
     stdio: ['ignore', output, output, 'pipe'],
   })
+}
+
+/**
+ * Keeps a SIGUSR1 that comes before the daemon handles it from opening Node's debugger. The flag
+ * blocks the signal for good, so it is of use only where the daemon can undo that.
+ */
+function signalFlags(): string[] {
+  const isKnown = process.allowedNodeEnvironmentFlags.has(DISABLE_SIGUSR1)
+  return isKnown && loadLibc() !== null ? [DISABLE_SIGUSR1] : []
 }
 
 /** The signs of life that systemd wants of this process are the daemon's to give. */
@@ -82,3 +90,5 @@ function endWithUs(daemon: ChildProcess, timeoutSeconds: number, clock: Clock): 
     })
   }
 }
+
+const DISABLE_SIGUSR1 = '--disable-sigusr1'
