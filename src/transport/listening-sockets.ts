@@ -77,10 +77,17 @@ export class ListeningSockets {
     return unclaimed.map(({ name }) => name)
   }
 
-  /** From here on only the process that got the descriptors serves. */
+  /** From here on the process that got the descriptors is to serve, and this one may end. */
   handOver(): void {
     for (const { bound } of this.#open) {
       if (bound.kind === 'unix') this.#foreignPaths.add(bound.path)
+    }
+  }
+
+  /** Undoes {@link handOver}: the other process is gone. */
+  takeBack(): void {
+    for (const { bound } of this.#open) {
+      if (bound.kind === 'unix') this.#foreignPaths.delete(bound.path)
     }
   }
 

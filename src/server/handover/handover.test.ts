@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Sockets, loadLibc, receiveDescriptors, sendDescriptors } from '../../os/internal.js'
+import { SILENT_LOGGER } from '../../observability/index.js'
 import { RealClock } from '../../time/index.js'
-import { NodeNetwork, TicketKeys } from '../../transport/index.js'
+import { NodeNetwork, REAL_ENVIRONMENT, TicketKeys } from '../../transport/index.js'
 import type { InheritedSocket, ListeningSockets } from '../../transport/index.js'
 import { receiveListeners } from './receive-listeners.js'
 import type { ReceiveListenersOptions, ReceivedListeners } from './receive-listeners.js'
 import { sendListeners } from './send-listeners.js'
 import type { PollClock } from './poll.js'
+import { Upgrade } from './upgrade.js'
 
 const libc = loadLibc()
 const FAILED = { code: 'PGR_HANDOVER_FAILED' }
@@ -165,6 +167,35 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
     await assert.rejects(receiving, { ...FAILED, message: /no old process came/ })
     assert.match(refused[0] ?? '', /the other end of the upgrade socket is user/)
   })
+
+  for (const ending of ['acknowledge', 'abandon'] as const) {
+    test(`has the file of a unix socket belong to who serves in the end: ${ending}`, async (t) => {
+      const { path, receive } = setup(t)
+      const network = new NodeNetwork()
+      const file = join(dirname(path), 'a.sock')
+      const socket = await network.listeningSockets!.listen({ kind: 'unix', path: file }, {})
+      t.after(() => {
+        sockets.close(socket.fd)
+      })
+      const env = { ...REAL_ENVIRONMENT, network, clock: { ...FAST, wallMs: Date.now } }
+      const common = { path, maxRetries: 500, user: OWN_USER, ticketKeys, logger: SILENT_LOGGER }
+      const upgrade = new Upgrade({ ...common, env })
+      const receiving = receive()
+      let onSent = (): void => undefined
+      const sent = new Promise<void>((resolve) => (onSent = resolve))
+      const isServed = upgrade.handOver(onSent)
+      await sent
+      const received = await receiving
+      closeAll(t, received.sockets)
+      // A stop that comes meanwhile must not take it from the new process.
+      if (ending === 'acknowledge') network.listeningSockets!.release(socket)
+      if (ending === 'acknowledge') await received.acknowledge()
+      else received.abandon()
+      assert.equal(await isServed, ending === 'acknowledge')
+      network.listeningSockets!.release(socket)
+      assert.equal(existsSync(file), ending === 'acknowledge')
+    })
+  }
 
   test('lets only its users connect to the upgrade socket', async (t) => {
     const { path, receive } = setup(t)

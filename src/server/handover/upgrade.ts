@@ -100,11 +100,22 @@ export class Upgrade {
       const { parts, listening } = this.#parts()
       // Without a listener there is nothing that a client could miss.
       if (listening.open.length > 0)
-        await sendListeners({ ...parts, path, maxRetries, listening, ticketKeys, onSent })
-      listening.handOver()
+        await sendListeners({
+          ...parts,
+          path,
+          maxRetries,
+          listening,
+          ticketKeys,
+          onSent: () => {
+            // Should a stop come from here on, the files of unix sockets are the new process's.
+            listening.handOver()
+            onSent()
+          },
+        })
       logger.info('upgrade: the new process serves')
       return true
     } catch (thrown) {
+      this.#options.env.network.listeningSockets?.takeBack()
       logger.error('upgrade failed, serving on', { reason: describeThrown(thrown) })
       return false
     } finally {
