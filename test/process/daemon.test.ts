@@ -155,6 +155,25 @@ describe('a daemon that cannot start', { timeout: 120_000 }, () => {
     assert.match(readFileSync(folder.log, 'utf8'), /in use/)
   })
 
+  test('in an upgrade: the pid file is again that of the old one, which goes on', async (t) => {
+    const folder = new DaemonFolder(t)
+    const { address } = await startTextBackend(t, 'taken')
+    const old = folder.start(`upgrade_sock: u.sock\n${balancer('127.0.0.1:0', NOWHERE)}`)
+    assert.equal(await old.launched, 0, old.output)
+    const pid = folder.pid()
+    const yaml = `upgrade_sock: u.sock\n${balancer(address, NOWHERE)}`
+    const failing = folder.start(yaml, { flags: ['-d', '-u'] })
+    assert.equal(await failing.launched, 0, failing.output)
+    assert.notEqual(folder.pid(), pid)
+    process.kill(pid, 'SIGQUIT')
+    await failing.allEnded
+    assert.equal(folder.pid(), pid)
+    assert.ok(!existsSync(`${folder.pidFile}.old`))
+    process.kill(pid, 'SIGTERM')
+    await old.allEnded
+    assert.ok(!existsSync(folder.pidFile))
+  })
+
   test('a program that throws: shows its trace, also without error_log', async (t) => {
     const folder = new DaemonFolder(t)
     const env = { DAEMON_PROGRAM: 'throw' }

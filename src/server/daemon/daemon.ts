@@ -35,7 +35,8 @@ export class Daemon {
   readonly #configuration: ServerConf
   #log: FileLogger | undefined
   #identity: Identity | null = null
-  #hasPidFile = false
+  /** Says that the process of the pid file serves; `null` while there is none. */
+  #confirmPidFile: (() => void) | null = null
 
   constructor(configuration: ServerConf) {
     this.#configuration = configuration
@@ -110,6 +111,7 @@ export class Daemon {
       if (errorLog !== undefined) giveOutputTo(this.#identity)
       assumeIdentity(this.#identity)
     }
+    this.#confirmPidFile?.()
     logger.info('running in the background', { pid: process.pid, user })
   }
 
@@ -129,9 +131,7 @@ export class Daemon {
   }
 
   #writePidFile(): void {
-    if (this.#hasPidFile) return
-    this.#hasPidFile = true
-    writePidFile(this.#configuration.pidFile, this.#identity)
+    this.#confirmPidFile ??= writePidFile(this.#configuration.pidFile, this.#identity)
   }
 
   #orExit<T>(step: () => T): T {
