@@ -2,10 +2,17 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Backend, TcpHealthCheck } from '../../src/load-balancing/index.js'
+import { TLV, tlvText } from '../../src/protocols/index.js'
 import { reply } from '../../src/testing/index.js'
 import type { TestWorld } from '../../src/testing/index.js'
 import { Connector, HttpPeer } from '../../src/transport/index.js'
-import type { ConnectProxyOptions, Connection, PeerOptions } from '../../src/transport/index.js'
+import type {
+  ConnectProxyOptions,
+  Connection,
+  ConnectionDigest,
+  PeerOptions,
+} from '../../src/transport/index.js'
+import { testCa } from '../helpers/certificates.js'
 import { UPSTREAM, testProxy, testWorld } from '../helpers/test-world.js'
 
 const OK = reply(200, 'ok')
@@ -43,6 +50,40 @@ describe('a peer with proxyProtocol', () => {
       await client.close()
     })
   }
+
+  test('is told of the client before TLS, with what is known of the client’s own', async (t) => {
+    const ca = await testCa()
+    const tls = { certificates: [await ca.issue({ names: ['a.example'] })] }
+    const seen: ConnectionDigest[] = []
+    const {
+      world,
+      proxy: back,
+      upstream,
+    } = await testProxy(t, {
+      listen: '10.0.0.20:443',
+      listener: { proxyProtocol: true, tls },
+      // Of the two proxies only one is looked at.
+      skipsLogging: true,
+      hooks: { requestFilter: ({ digest }) => void seen.push(digest) },
+    })
+    upstream.answer(OK)
+    const options = { proxyProtocol: 2, tls: true, sni: 'a.example', ca: ca.cert } as const
+    const peer = new HttpPeer(back.address, options)
+    const front = await world.proxy(
+      { newCtx: () => undefined, upstreamPeer: () => peer },
+      { listener: { tls } },
+    )
+    const alpn = ['http/1.1']
+    const handshake = { sni: 'a.example', ca: ca.cert, verifyName: 'a.example', alpn }
+    const client = await front.client({ tls: handshake })
+    assert.equal((await client.get('/')).text, 'ok')
+    const [digest] = seen
+    assert.equal(digest?.peerAddress, client.address)
+    assert.equal(digest.tls?.sni, 'a.example')
+    assert.equal(digest.proxyProtocol?.header.tls?.connected, true)
+    assert.equal(tlvText(digest.proxyProtocol.header.tlvs, TLV.AUTHORITY), 'a.example')
+    await client.close()
+  })
 
   test('gets one header per connection, and each connection is for one client', async (t) => {
     const { proxy, upstream } = await testProxy(t, { peer: { proxyProtocol: 1 } })
