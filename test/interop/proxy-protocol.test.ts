@@ -130,7 +130,7 @@ describe('HAProxy before us', { skip: NO_HAPROXY }, () => {
       const { header } = seen[0]!.proxyProtocol!
       assert.equal(header.version, option === 'send-proxy' ? 1 : 2)
       if (option.includes('unique-id')) {
-        assert.equal(tlvText(header.tlvs, TLV.UNIQUE_ID), 'id-1')
+        assert.equal(tlvText(header.tlvs, TLV.UNIQUE_ID), 'id-in')
         assert.ok(tlvText(header.tlvs, TLV.CRC32C) !== undefined)
       }
     })
@@ -184,7 +184,7 @@ async function haproxy(t: TestContext, folder: string, option: string): Promise<
   stats socket ${admin}
 ${DEFAULTS}
 frontend in
-  unique-id-format id-%rt
+  unique-id-format id-%f
   bind fd@3
   default_backend ours
 backend ours
