@@ -292,7 +292,9 @@ describe('an HTTP/2 upstream that is silent', () => {
     const origin = await RawUpstream.accept(world)
     await origin.request()
     origin.peer.send('HTTP/1.1 400 Bad Request')
-    assert.equal((await exchange).status, 504)
+    // Node 20 keeps a malformed frame to itself, so there the silence after it is what ends the request.
+    const isToldOfIt = Number.parseInt(process.versions.node, 10) >= 22
+    assert.equal((await exchange).status, isToldOfIt ? 502 : 504)
     await origin.peer.untilEnded(5_100)
   })
 
