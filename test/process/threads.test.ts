@@ -117,7 +117,7 @@ describe('threads where the kernel refuses io_uring', { timeout: 120_000 }, () =
       const threads = await Promise.all(clients.map((client) => threadOf(client)))
       assert.equal(threads.filter((thread) => thread === threads[0]).length, 10)
       assert.equal(new Set(threads).size, 2)
-      assert.deepEqual(ringsOf(program), [])
+      assertNoRings(program)
       const before = descriptorsOf(program)
       clients[0]!.write(get('/exit'))
       for (const [index, client] of clients.entries()) {
@@ -152,7 +152,7 @@ describe('threads where the kernel refuses io_uring', { timeout: 120_000 }, () =
       for (const where of [{ port }, { port }, { socketPath: path }, { socketPath: path }]) {
         assert.equal(await post(where, body), `got ${body.length}`)
       }
-      assert.deepEqual(ringsOf(program), [])
+      assertNoRings(program)
       program.kill('SIGTERM')
       assert.deepEqual(await program.ended, { code: 0, signal: null })
       assert.equal(existsSync(path), false)
@@ -202,10 +202,24 @@ function descriptorsOf(program: Program): number {
   return readdirSync(`/proc/${program.pid}/fd`).length
 }
 
-/** The rings that a process has. */
-function ringsOf({ pid }: Program): string[] {
-  const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
-  return targets.filter((target) => target.includes('io_uring'))
+/** From Node 22 on its own event loops have rings, so there it can only be seen in Node 20. */
+function assertNoRings({ pid }: Program): void {
+  if (Number.parseInt(process.versions.node, 10) >= 22) return
+  const folder = `/proc/${pid}/fd`
+  const targets = readdirSync(folder).map((fd) => targetOf(join(folder, fd)))
+  assert.deepEqual(
+    targets.filter((target) => target.includes('io_uring')),
+    [],
+  )
+}
+
+/** What a descriptor stands for; one that was closed since it was listed stands for nothing. */
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return ''
+  }
 }
 
 /**
