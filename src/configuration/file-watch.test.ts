@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { ManualClock } from '../time/index.js'
 import { FileWatch } from './file-watch.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 interface Watched {
   readonly clock: ManualClock
@@ -16,10 +16,7 @@ interface Watched {
 }
 
 function watching(t: TestContext, names: readonly string[]): Watched {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
+  const folder = temporaryFolder(t)
   const path = (name: string): string => join(folder, name)
   const clock = new ManualClock()
   const watch = new FileWatch(clock, names.map(path), () => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
@@ -20,6 +19,7 @@ import {
   validateDocument,
 } from './index.js'
 import type { ConfigProblem } from './index.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 const SCHEMA = z.strictObject({
   threads: integerField(1, 64).optional(),
@@ -155,10 +155,7 @@ describe('configuration', () => {
   })
 
   test('says why a file cannot be read', (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(directory, { recursive: true })
-    })
+    const directory = temporaryFolder(t)
     const refused = (path: string, expected: RegExp): void => {
       assert.throws(
         () => ConfigDocument.load(path),

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { ManualClock } from '../time/index.js'
 import { LineLogger } from './line-logger.js'
 import { parseLogLevel } from './log-level.js'
 import { pinoFileLogger } from './pino-logger.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 describe('LineLogger', () => {
   test('writes one readable line per entry, from its level on', () => {
@@ -49,10 +49,7 @@ describe('parseLogLevel', () => {
 
 describe('pinoFileLogger', () => {
   test('appends JSON lines, and goes on in a new file after it was moved away', (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(directory, { recursive: true })
-    })
+    const directory = temporaryFolder(t)
     const path = join(directory, 'error.log')
     const logger = pinoFileLogger(path, 'warn')
     logger.info('left out')
@@ -67,10 +64,7 @@ describe('pinoFileLogger', () => {
   })
 
   test('stays with the old file when the new one cannot be opened', (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(directory, { recursive: true })
-    })
+    const directory = temporaryFolder(t)
     const path = join(directory, 'error.log')
     const logger = pinoFileLogger(path, 'info')
     const { descriptor } = logger

@@ -11,6 +11,7 @@ import {
 } from './descriptor-passing.js'
 import { loadLibc } from './libc.js'
 import { Sockets } from './sockets.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 const libc = loadLibc()
 const { EAGAIN, EINVAL, EPIPE } = constants.errno
@@ -41,10 +42,7 @@ describe('passing descriptors', { skip: libc === null && 'no libc here' }, () =>
 
   test('gives the other end descriptors of the same files, in order', (t) => {
     const [near, far] = pair(t)
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const fds = ['one', 'two', 'three'].map((text) => {
       writeFileSync(join(folder, text), text)
       return openSync(join(folder, text), 'r')

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -9,6 +8,7 @@ import { receiveDescriptors } from './descriptor-passing.js'
 import { loadLibc } from './libc.js'
 import { Sockets } from './sockets.js'
 import type { SocketName } from './sockets.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 const libc = loadLibc()
 const LOOPBACK = { kind: 'ip', host: '127.0.0.1', port: 0 } as const
@@ -88,10 +88,7 @@ describe('Sockets', { skip: libc === null && 'no libc here' }, () => {
   })
 
   test('tells unix sockets by their whole path, and abstract ones by their name', (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     for (const path of [join(folder, 'é.sock'), `\0${folder}`]) {
       const name = { kind: 'unix', path } as const
       const fd = sockets.openDatagram()

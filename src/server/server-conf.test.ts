@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { ProxyError } from '../error/index.js'
 import { ServerConf } from './server-conf.js'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 
 /** A value of each key of Pingora's that we take, besides its default. */
 const TAKEN = `---
@@ -140,10 +140,7 @@ describe('ServerConf', () => {
   })
 
   test('reads the certificates of ca_file, and says where the key stands when it cannot', (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(directory, { recursive: true })
-    })
+    const directory = temporaryFolder(t)
     const file = join(directory, 'conf.yaml')
     writeFileSync(file, 'ca_file: ca.crt\n')
     const load = (): ServerConf => ServerConf.load(file)

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -12,6 +11,7 @@ import { testCa } from '../helpers/certificates.js'
 import type { TestCa, TestCertificate } from '../helpers/certificates.js'
 import { logLines, testProxy } from '../helpers/test-world.js'
 import type { ProxyInWorld, ProxySetup } from '../helpers/test-world.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const OK = reply(200, 'ok')
 
@@ -195,10 +195,7 @@ describe('a listener with TLS', () => {
   })
 
   test('files that are replaced are used within a second, bad ones are not', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const [certFile, keyFile] = [join(folder, 'a.crt'), join(folder, 'a.key')]
     const write = ({ cert, key }: TestCertificate): void => {
       for (const [path, text] of [

@@ -4,16 +4,15 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, request } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { PeerOptions } from '../../src/transport/index.js'
 import { testCa } from '../helpers/certificates.js'
 import { startProxy } from '../helpers/start-proxy.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 interface ConnectProxy {
   readonly server: Server
@@ -75,10 +74,7 @@ for (const io of ['ring', 'sockets'] as const) {
       const identity = await ca.issue({ names: ['a.example'] })
       const backend = createHttpsServer(identity, (_, answer) => answer.end('secret'))
       const backendPort = await listening(t, backend)
-      const folder = mkdtempSync(join(tmpdir(), 'pgr-'))
-      t.after(() => {
-        rmSync(folder, { recursive: true, force: true })
-      })
+      const folder = temporaryFolder(t)
       const { server, asked } = connectProxy(t)
       await listening(t, server, join(folder, 'proxy.sock'))
       const proxy = {

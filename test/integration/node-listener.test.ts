@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -16,6 +15,7 @@ import {
 import type { Connection, Listener, SocketAddress } from '../../src/transport/index.js'
 import { LOOPBACK, connectionPair } from '../helpers/connection-pair.js'
 import { Recorder } from '../helpers/recorder.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 describe('listening', { timeout: 20_000 }, () => {
   for (const io of ['ring', 'handles', 'sockets'] as const) {
@@ -254,9 +254,6 @@ function ipOf(listener: Listener): Extract<SocketAddress, { kind: 'ip' }> {
 
 /** A fresh folder, removed after the test. */
 function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'pingora-ts-'))
-  t.after(() => {
-    rmSync(path, { recursive: true })
-  })
+  const path = temporaryFolder(t)
   return path
 }

@@ -3,9 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -16,6 +14,7 @@ import type { ConnectionDigest } from '../../src/transport/index.js'
 import { testCa } from '../helpers/certificates.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy, StartProxyOptions } from '../helpers/start-proxy.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const V1 = 'PROXY TCP4 192.0.2.1 198.51.100.2 55555 443\r\n'
 
@@ -98,10 +97,7 @@ for (const io of ['ring', 'sockets'] as const) {
     })
 
     test('is taken on a unix socket, from clients that are trusted', async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'pgr-'))
-      t.after(() => {
-        rmSync(folder, { recursive: true, force: true })
-      })
+      const folder = temporaryFolder(t)
       const path = join(folder, 'a.sock')
       const listener = { proxyProtocol: { trusted: ['unix:'] } }
       await answering(t, { io, listen: `unix:${path}`, listener })

@@ -3,8 +3,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -12,6 +10,7 @@ import { Sockets, loadLibc } from '../../src/os/internal.js'
 import { NodeNetwork } from '../../src/transport/index.js'
 import type { DialOptions, SocketAddress } from '../../src/transport/index.js'
 import { prepareSocket } from '../../src/transport/prepare-socket.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const sockets = new Sockets(loadLibc()!)
 const KEEPALIVE = { idleMs: 30_000, intervalMs: 5_000, count: 3, userTimeoutMs: 12_345 }
@@ -196,10 +195,7 @@ for (const io of ['ring', 'handles', 'sockets'] as const) {
     })
 
     test('to a unix socket takes buffers', async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'pgr-'))
-      t.after(() => {
-        rmSync(folder, { recursive: true })
-      })
+      const folder = temporaryFolder(t)
       const path = join(folder, 'a.sock')
       const listening = createServer((socket) => socket.end())
       listening.listen(path)

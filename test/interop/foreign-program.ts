@@ -1,9 +1,7 @@
 /** Runs programs of others for a test, in the foreground, with a listening socket of ours where wanted. */
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
 /** Why a test with `program` is skipped; `false` where it is there. */
@@ -14,15 +12,6 @@ export function missing(program: string, ...args: readonly string[]): string | f
   } catch {
     return `${program} is not installed`
   }
-}
-
-/** A folder that is gone after the test. */
-export function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'pgr-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true, force: true })
-  })
-  return folder
 }
 
 /**

@@ -14,7 +14,8 @@ import { NodeNetwork } from '../../src/transport/index.js'
 import type { ConnectionDigest } from '../../src/transport/index.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy, StartProxyOptions } from '../helpers/start-proxy.js'
-import { missing, runProgram, temporaryFolder, untilServed } from './foreign-program.js'
+import { missing, runProgram, untilServed } from './foreign-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const run = promisify(execFile)
 const NO_NGINX = missing('nginx', '-v')

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { testCa } from '../helpers/certificates.js'
 import { startBackend, startTextBackend } from './backend.js'
 import { runCommand, runProgram } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const NOWHERE = '127.0.0.1:1'
 
@@ -27,10 +27,7 @@ async function fetchText(address: string, options?: RequestOptions): Promise<str
 }
 
 function temporaryFile(t: TestContext, name: string, text: string): string {
-  const directory = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(directory, { recursive: true })
-  })
+  const directory = temporaryFolder(t)
   const path = join(directory, name)
   writeFileSync(path, text)
   return path

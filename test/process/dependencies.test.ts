@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { RawClient } from '../helpers/raw-client.js'
 import { runProgram } from './run-program.js'
 import type { Program } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 describe('services that depend on each other, with threads', { timeout: 60_000 }, () => {
   test('start and stop in their order, in the main thread and in every worker', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const conf = join(folder, 'conf.yaml')
     writeFileSync(conf, 'threads: 2\n')
     const program = runProgram(t, './dependencies-program.js', ['-c', conf])

@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { runProgram } from './run-program.js'
 import type { Program } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const START = ['bootstrap', 'bootstrap-complete', 'running']
 const END = ['shutdown-started', 'shutdown-grace-period', 'shutdown-runtimes', 'terminated']
 
 describe('the phases of a process', { timeout: 30_000 }, () => {
   test('tell of an upgrade that fails, of one that succeeds, and of a stop', async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const conf = join(folder, 'conf.yaml')
     writeFileSync(conf, 'upgrade_sock: u.sock\nupgrade_sock_connect_accept_max_retries: 1\n')
     const start = (...flags: string[]): Program =>

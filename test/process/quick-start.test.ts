@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -16,6 +15,7 @@ import { testCa } from '../helpers/certificates.js'
 import { projectRoot } from '../helpers/project-root.js'
 import { startBackend } from './backend.js'
 import { runProgram } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const ADDRESS_LIST = "['1.1.1.1:443', '1.0.0.1:443', '127.0.0.1:343']"
 const HEALTH_CHECK_LINES =
@@ -82,10 +82,7 @@ async function runQuickStart(
 }
 
 async function start(t: TestContext, file: string, caCertificate: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'quick-start-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
+  const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'ca.crt'), caCertificate)
   writeFileSync(join(folder, 'conf.yaml'), 'version: 1\nca_file: ca.crt\n')
   const preload = new URL('./free-port-6188.js', import.meta.url).href

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -11,6 +10,7 @@ import { RawClient } from '../helpers/raw-client.js'
 import { startBackend } from './backend.js'
 import { runCommand, runProgram } from './run-program.js'
 import type { Program, ProgramOptions } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
 
@@ -171,14 +171,6 @@ async function start(t: TestContext, threads: number, options?: ProgramOptions):
   const program = runProgram(t, './threads-program.js', ['-c', conf], options)
   const port = Number((await program.listening()).split(':')[1])
   return { program, port }
-}
-
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
-  return folder
 }
 
 async function connect(t: TestContext, port: number, count: number): Promise<RawClient[]> {

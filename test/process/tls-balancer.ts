@@ -1,7 +1,6 @@
 /** The balancer with a listener that speaks TLS, and clients of it, for tests of the whole process. */
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { connect } from 'node:tls'
@@ -9,6 +8,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { TestCertificate } from '../helpers/certificates.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 /** A folder with the files of a balancer. */
 export class TlsBalancer {
@@ -17,10 +17,7 @@ export class TlsBalancer {
 
   constructor(t: TestContext) {
     this.#t = t
-    this.folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(this.folder, { recursive: true })
-    })
+    this.folder = temporaryFolder(t)
   }
 
   /** Writes a file in one step, as who replaces certificates should. */

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -12,6 +11,7 @@ import { RawClient } from '../helpers/raw-client.js'
 import { startBackend, startTextBackend } from './backend.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
@@ -143,10 +143,7 @@ interface Setup {
 }
 
 async function setup(t: TestContext, backend: string, maxRetries = 5): Promise<Setup> {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
+  const folder = temporaryFolder(t)
   const conf = join(folder, 'conf.yaml')
   const retries = `upgrade_sock_connect_accept_max_retries: ${maxRetries}\n`
   writeFileSync(conf, `upgrade_sock: upgrade.sock\ngrace_period_seconds: 20\n${retries}`)

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -17,6 +16,7 @@ import type { WebSocketBackend } from '../helpers/web-sockets.js'
 import { readProc } from './daemon-run.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const MIB = 1024 * 1024
 
@@ -104,10 +104,7 @@ async function setup(
   t: TestContext,
   { threads, grace, tls = false }: { threads: number; grace: number; tls?: boolean },
 ): Promise<Setup> {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
+  const folder = temporaryFolder(t)
   const backend = await startWebSocketBackend(t)
   const ca = tls ? await testCa() : undefined
   const leaf = await ca?.issue({ names: ['127.0.0.1'] })

@@ -1,26 +1,9 @@
 import assert from 'node:assert/strict'
-import {
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { writePidFile } from './pid-file.js'
-
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-  t.after(() => {
-    rmSync(folder, { recursive: true })
-  })
-  return folder
-}
+import { temporaryFolder } from '../../../test/helpers/temporary-folder.js'
 
 describe('writePidFile', () => {
   test('writes the id for everybody to read, and keeps an older file', (t) => {

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { START_REPORT, StartReport, parseStartOutcome } from './start-report.js'
+import { temporaryFolder } from '../../../test/helpers/temporary-folder.js'
 
 describe('StartReport', () => {
   test('sends the first outcome and no other, and leaves no listener', (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const path = join(folder, 'pipe')
     const before = process.listenerCount('exit')
     const report = new StartReport(openSync(path, 'w'))

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -14,6 +13,7 @@ import type { ReceiveListenersOptions, ReceivedListeners } from './receive-liste
 import { sendListeners } from './send-listeners.js'
 import type { PollClock } from './poll.js'
 import { Upgrade } from './upgrade.js'
+import { temporaryFolder } from '../../../test/helpers/temporary-folder.js'
 
 const libc = loadLibc()
 const FAILED = { code: 'PGR_HANDOVER_FAILED' }
@@ -213,10 +213,7 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
   }
 
   function setup(t: TestContext): Setup {
-    const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-    t.after(() => {
-      rmSync(folder, { recursive: true })
-    })
+    const folder = temporaryFolder(t)
     const path = join(folder, 'upgrade.sock')
     const refused: string[] = []
     const receive: Setup['receive'] = (more) =>
