@@ -7,7 +7,6 @@ import {
   TUNNEL,
   UNTIL_CLOSE,
   declaredLength,
-  isTunnelAnswer,
   writeResponseHead,
 } from '../protocols/index.js'
 import type { BodyLength, ConnectionOption, RequestHead } from '../protocols/index.js'
@@ -16,6 +15,7 @@ import type { Clock } from '../time/index.js'
 import type { DownstreamHandler, DownstreamSession } from './downstream-session.js'
 import type { H1TunnelEnd } from './h1-tunnel-end.js'
 import type { MessageWriter } from './message-writer.js'
+import { assertOpensTunnel } from './tunnel-end.js'
 import type { TunnelEnd } from './tunnel-end.js'
 
 /** What a session needs of the connection that it is on. */
@@ -127,10 +127,9 @@ export class H1DownstreamSession implements DownstreamSession {
     if (this.#finished) return
     if (this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'a second response head')
     header.assertWritable()
-    const isTunnel = bodyLength === TUNNEL
-    if (isTunnel !== isTunnelAnswer(this.header.method, header.status)) throw noTunnel(header)
+    assertOpensTunnel(this.header.method, header.status, bodyLength)
     this.#skipsBody = hasNoBody(this.header.method, header.status)
-    if (isTunnel) {
+    if (bodyLength === TUNNEL) {
       this.#writeTunnelHeader(header)
       return
     }
@@ -218,9 +217,4 @@ export class H1DownstreamSession implements DownstreamSession {
     if (!this.keepAlive) return 'close'
     return this.#speaks11 ? 'default' : 'keep-alive'
   }
-}
-
-/** What the status says to the client must be what becomes of the connection. */
-function noTunnel({ status }: ResponseHeader): ProxyError {
-  return new ProxyError('PGR_RESPONSE_ORDER', `${status} does not fit what the upstream has opened`)
 }

@@ -18,6 +18,7 @@ import type { H1SessionOwner } from './h1-downstream-session.js'
 import type { H1ServerOptions } from './h1-server-options.js'
 import { H1TunnelEnd } from './h1-tunnel-end.js'
 import { MessageWriter } from './message-writer.js'
+import { reportRefusal } from './refused-request.js'
 import type { ServerConnection } from './server-connection.js'
 
 /**
@@ -394,15 +395,8 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner, Se
       return
     }
     if (this.#state !== 'idle' && this.#state !== 'head') return
-    const { counters, logger, errorResponse } = this.#options
-    counters.add('requestsRefused')
-    counters.addError(error.code)
-    logger.debug('request refused', {
-      client: this.digest.peerAddress,
-      code: error.code,
-      reason: error.message,
-    })
-    const { header, body } = errorResponse(error)
+    reportRefusal(this.#options, this.digest, error)
+    const { header, body } = this.#options.errorResponse(error)
     header.headers.set('Date', this.date.at(this.clock.wallMs()))
     this.writer.head(writeResponseHead(header, body.length, 'close'), body.length)
     this.writer.data(body, 0, body.length)

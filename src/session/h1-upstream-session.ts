@@ -4,6 +4,7 @@ import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import {
   BodyDecoder,
   HeadReader,
+  MAX_INTERIM_RESPONSES,
   RESPONSE_SECTION_LIMITS,
   isGranted,
   parseResponseHead,
@@ -275,7 +276,7 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
       this.#handler.onResponse(header, head.bodyLength)
       return next
     }
-    if (++this.#interims > MAX_INTERIMS)
+    if (++this.#interims > MAX_INTERIM_RESPONSES)
       throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
     this.#handler.onInterim(header)
     return next
@@ -403,5 +404,3 @@ const BODY_CODES = {
   invalidCode: 'PGR_RESPONSE_BODY_INVALID',
   incompleteCode: 'PGR_RESPONSE_BODY_INCOMPLETE',
 } as const
-/** A peer that sends interim responses for ever would keep the request for ever. */
-const MAX_INTERIMS = 32

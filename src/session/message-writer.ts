@@ -51,7 +51,7 @@ export class MessageWriter {
     const length = to - from
     if (length === 0) return true
     this.bodyBytes += length
-    if (this.#bodyLength >= 0 && this.bodyBytes > this.#bodyLength) throw mismatch('longer')
+    if (this.#bodyLength >= 0 && this.bodyBytes > this.#bodyLength) throw lengthMismatch('longer')
     const chunked = this.#bodyLength === CHUNKED
     if (chunked) this.#text += chunkStart(length)
     if (length <= MAX_TEXT_DATA_BYTES) {
@@ -76,7 +76,7 @@ export class MessageWriter {
    * @throws {@link ProxyError} `PGR_BODY_LENGTH_MISMATCH` when the body is shorter than declared.
    */
   end(trailers: HeaderMap | null): boolean {
-    if (this.#bodyLength >= 0 && this.bodyBytes < this.#bodyLength) throw mismatch('shorter')
+    if (this.#bodyLength >= 0 && this.bodyBytes < this.#bodyLength) throw lengthMismatch('shorter')
     this.done = true
     if (this.#bodyLength === CHUNKED) this.#text += lastChunk(trailers)
     return this.flush()
@@ -101,7 +101,8 @@ export class MessageWriter {
   }
 }
 
-function mismatch(how: string): ProxyError {
+/** A body that is `longer` or `shorter` than its head has promised. */
+export function lengthMismatch(how: 'longer' | 'shorter'): ProxyError {
   return new ProxyError('PGR_BODY_LENGTH_MISMATCH', `the body is ${how} than its Content-Length`)
 }
 

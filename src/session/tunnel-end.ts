@@ -1,5 +1,7 @@
 /** One end of a tunnel: raw bytes to and from the client or the upstream, whatever protocol carries them. */
-import type { ProxyError } from '../error/index.js'
+import { ProxyError } from '../error/index.js'
+import { TUNNEL, isTunnelAnswer } from '../protocols/index.js'
+import type { BodyLength } from '../protocols/index.js'
 
 /** What an end of a tunnel tells the one that moves the bytes. Calls are synchronous. */
 export interface TunnelHandler {
@@ -30,4 +32,13 @@ export interface TunnelEnd {
   resume(): void
   /** During `onData` only: the bytes of the call stay valid afterwards. */
   retain(): void
+}
+
+/**
+ * What the status of the answer to `method` says to the client must be what becomes of the connection.
+ * @throws {@link ProxyError} `PGR_RESPONSE_ORDER` when only one of the two is a tunnel.
+ */
+export function assertOpensTunnel(method: string, status: number, bodyLength: BodyLength): void {
+  if ((bodyLength === TUNNEL) === isTunnelAnswer(method, status)) return
+  throw new ProxyError('PGR_RESPONSE_ORDER', `${status} does not fit what the upstream has opened`)
 }

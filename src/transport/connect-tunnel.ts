@@ -4,6 +4,7 @@ import { RequestHeader } from '../http/index.js'
 import type { ResponseHeader } from '../http/index.js'
 import {
   HeadReader,
+  MAX_INTERIM_RESPONSES,
   RESPONSE_SECTION_LIMITS,
   parseResponseHead,
   writeRequestHead,
@@ -109,7 +110,7 @@ class ConnectTunnel implements ConnectionHandler {
   #answered(header: ResponseHeader, restBytes: number): void {
     const { status, reason } = header
     if (status < 200) {
-      if (++this.#interims > MAX_INTERIMS) throw new Error('too many 1xx')
+      if (++this.#interims > MAX_INTERIM_RESPONSES) throw new Error('too many 1xx')
     } else if (status >= 300) {
       const why = header.headers.get('proxy-status')?.slice(0, MAX_SHOWN)
       const detail = why === undefined ? '' : `, proxy-status: ${JSON.stringify(why)}`
@@ -134,7 +135,5 @@ class ConnectTunnel implements ConnectionHandler {
   }
 }
 
-/** A proxy that sends interim responses for ever would keep the request for ever. */
-const MAX_INTERIMS = 32
 /** Text from outside is shown short. */
 const MAX_SHOWN = 100

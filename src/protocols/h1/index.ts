@@ -10,7 +10,12 @@ export { FORBIDDEN_IN_TRAILERS } from './parse-trailers.js'
 export { REQUEST_LIMITS, parseRequestHead, requestSectionLimits } from './request-head.js'
 export type { RequestHead, RequestLimits } from './request-head.js'
 export { RequestMemory } from './request-memory.js'
-export { RESPONSE_SECTION_LIMITS, isTunnelAnswer, parseResponseHead } from './response-head.js'
+export {
+  MAX_INTERIM_RESPONSES,
+  RESPONSE_SECTION_LIMITS,
+  isTunnelAnswer,
+  parseResponseHead,
+} from './response-head.js'
 export type { ResponseHead } from './response-head.js'
 export { NEED_MORE, SectionReader } from './section-reader.js'
 export type { SectionLimits } from './section-reader.js'

@@ -32,6 +32,9 @@ export const RESPONSE_SECTION_LIMITS: SectionLimits = Object.freeze({
   invalidCode: 'PGR_RESPONSE_INVALID',
 })
 
+/** Interim responses (1xx) to one request: a peer that sends them for ever would keep it for ever. */
+export const MAX_INTERIM_RESPONSES = 32
+
 /**
  * Parses the head that starts at `start`, the answer to a request with `method`, where all of it is
  * there before `to`; else returns `null`. Copies what it keeps.

@@ -4,12 +4,13 @@ import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { ProxyError, toProxyError } from '../../error/index.js'
 import { hasNoBody } from '../../http/index.js'
 import type { HeaderMap, HttpDate, RequestHeader, ResponseHeader } from '../../http/index.js'
-import { TUNNEL, declaredLength, isTunnelAnswer } from '../../protocols/index.js'
+import { TUNNEL, declaredLength } from '../../protocols/index.js'
 import type { BodyLength } from '../../protocols/index.js'
 import type { Clock, Deadline, DeadlineWheel } from '../../time/index.js'
 import type { ConnectionDigest } from '../../transport/index.js'
 import type { DownstreamHandler, DownstreamSession } from '../downstream-session.js'
 import type { DownstreamTimeouts } from '../h1-server-options.js'
+import { assertOpensTunnel } from '../tunnel-end.js'
 import type { TunnelEnd } from '../tunnel-end.js'
 import { readTrailerFields, responseFields, trailerFields } from './h2-fields.js'
 import type { H2RequestHead } from './h2-fields.js'
@@ -210,11 +211,7 @@ export class H2DownstreamSession implements DownstreamSession {
     if (this.headerWritten) throw new ProxyError('PGR_RESPONSE_ORDER', 'a second response head')
     header.assertWritable()
     const { headers, status } = header
-    if ((bodyLength === TUNNEL) !== isTunnelAnswer(this.header.method, status))
-      throw new ProxyError(
-        'PGR_RESPONSE_ORDER',
-        `${status} does not fit what the upstream has opened`,
-      )
+    assertOpensTunnel(this.header.method, status, bodyLength)
     if (!headers.hasDate) headers.addDate(this.#owner.date.at(this.#owner.clock.wallMs()))
     if (bodyLength === TUNNEL) {
       this.#writeTunnelHeader(header)

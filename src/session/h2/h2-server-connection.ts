@@ -9,6 +9,7 @@ import { counterSlot } from '../../observability/index.js'
 import type { Clock, Deadline, DeadlineWheel } from '../../time/index.js'
 import type { Connection, ConnectionDigest, ConnectionHandler } from '../../transport/index.js'
 import type { DownstreamTimeouts } from '../h1-server-options.js'
+import { reportRefusal } from '../refused-request.js'
 import type { ServerConnection } from '../server-connection.js'
 import { H2DownstreamSession } from './h2-downstream-session.js'
 import type { H2SessionOwner } from './h2-downstream-session.js'
@@ -190,16 +191,9 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
 
   /** Answers what is not a request. */
   #refuse(stream: ServerHttp2Stream, error: ProxyError): void {
-    const { counters, logger, errorResponse } = this.#options
-    counters.add('requestsRefused')
-    counters.addError(error.code)
-    logger.debug('request refused', {
-      client: this.digest.peerAddress,
-      code: error.code,
-      reason: error.message,
-    })
+    reportRefusal(this.#options, this.digest, error)
     stream.on('error', ignore)
-    const { header, body } = errorResponse(error)
+    const { header, body } = this.#options.errorResponse(error)
     header.headers.addDate(this.date.at(this.clock.wallMs()))
     stream.respond(responseFields(header))
     if (!stream.writableEnded) stream.end(body)

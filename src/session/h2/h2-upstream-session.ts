@@ -5,9 +5,11 @@ import { addAbortSignal } from 'node:stream'
 import { ProxyError, toProxyError } from '../../error/index.js'
 import { hasNoBody } from '../../http/index.js'
 import type { HeaderMap, RequestHeader } from '../../http/index.js'
+import { MAX_INTERIM_RESPONSES } from '../../protocols/index.js'
 import type { BodyLength } from '../../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../../time/index.js'
 import type { ConnectionDigest, HttpPeer } from '../../transport/index.js'
+import { lengthMismatch } from '../message-writer.js'
 import type { UpstreamHandler, UpstreamSession } from '../upstream-session.js'
 import { readResponseFields, readTrailerFields, requestFields, trailerFields } from './h2-fields.js'
 import type { H2UpstreamConnection } from './h2-upstream-connection.js'
@@ -99,7 +101,8 @@ export class H2UpstreamSession implements UpstreamSession {
     const length = to - from
     if (this.#over || stream === null || length === 0) return true
     this.#bodyBytesWritten += length
-    if (this.#bodyLength >= 0 && this.#bodyBytesWritten > this.#bodyLength) throw mismatch('longer')
+    if (this.#bodyLength >= 0 && this.#bodyBytesWritten > this.#bodyLength)
+      throw lengthMismatch('longer')
     // What is small is copied, so that its memory can be used again at once.
     const isSmall = length <= MAX_COPIED_BYTES
     const bytes = buffer.subarray(from, to)
@@ -111,7 +114,7 @@ export class H2UpstreamSession implements UpstreamSession {
 
   writeEnd(trailers: HeaderMap | null): void {
     if (this.#over || this.#requestDone) return
-    if (this.#bodyBytesWritten < this.#bodyLength) throw mismatch('shorter')
+    if (this.#bodyBytesWritten < this.#bodyLength) throw lengthMismatch('shorter')
     this.#requestDone = true
     this.#requestTrailers = trailers
     if (this.#bodyLength !== 0) this.#stream?.end()
@@ -203,7 +206,7 @@ export class H2UpstreamSession implements UpstreamSession {
   }
 
   #onInterim(raw: readonly string[]): void {
-    if (++this.#interims > MAX_INTERIMS)
+    if (++this.#interims > MAX_INTERIM_RESPONSES)
       throw new ProxyError('PGR_RESPONSE_INVALID', 'too many 1xx')
     this.#handler.onInterim(readResponseFields(raw, false, true).header)
   }
@@ -315,12 +318,6 @@ function cancel(stream: ClientHttp2Stream): void {
   if (!stream.destroyed) addAbortSignal(ABORTED, stream)
 }
 
-function mismatch(how: string): ProxyError {
-  return new ProxyError('PGR_BODY_LENGTH_MISMATCH', `the body is ${how} than its Content-Length`)
-}
-
 const ABORTED = AbortSignal.abort()
 /** Up to here a copy costs less than waiting until the bytes are with the kernel. */
 const MAX_COPIED_BYTES = 4_096
-/** A peer that sends interim responses for ever would keep the request for ever. */
-const MAX_INTERIMS = 32
