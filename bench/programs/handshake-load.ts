@@ -3,13 +3,11 @@
  * [resume]`. A session that is not resumed though it should be is an error.
  */
 import { connect } from 'node:tls'
-import type { LoadResult } from '../load-generator.js'
+import { runClosedLoop } from './closed-loop.js'
 
 const [link = '', connections, seconds, resume] = process.argv.slice(2)
 const url = new URL(link)
 const request = `GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: close\r\n\r\n`
-const times: number[] = []
-let errors = 0
 
 /** Makes one request. @returns the next session, or `undefined` when something went wrong. */
 function exchange(session?: Buffer): Promise<Buffer | undefined> {
@@ -32,23 +30,9 @@ function exchange(session?: Buffer): Promise<Buffer | undefined> {
   })
 }
 
-async function client(first: Buffer | undefined, until: number): Promise<void> {
-  for (let start = performance.now(); start < until; start = performance.now()) {
-    if (await exchange(first)) times.push(performance.now() - start)
-    else errors++
-  }
-}
-
 const session = resume === undefined ? undefined : await exchange()
-const begun = performance.now()
-const until = begun + Number(seconds) * 1_000
-await Promise.all(Array.from({ length: Number(connections) }, () => client(session, until)))
-times.sort((a, b) => a - b)
-const report: LoadResult = {
-  requests: times.length,
-  seconds: (performance.now() - begun) / 1_000,
-  p50Ms: times[Math.floor(times.length * 0.5)] ?? 0,
-  p99Ms: times[Math.floor(times.length * 0.99)] ?? 0,
-  errors,
-}
-console.log(JSON.stringify(report))
+await runClosedLoop(
+  Number(connections),
+  Number(seconds),
+  async () => (await exchange(session)) !== undefined,
+)
