@@ -15,6 +15,7 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { NodeNetworkOptions } from '../../src/transport/index.js'
 import { FrameClient } from '../helpers/frame-client.js'
+import { freePort } from '../helpers/free-port.js'
 import { GOAWAY } from '../helpers/h2-frames.js'
 import { RawClient } from '../helpers/raw-client.js'
 import { startProxy } from '../helpers/start-proxy.js'
@@ -500,15 +501,6 @@ function ping(session: ClientHttp2Session): Promise<void> {
       resolve()
     })
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Passes bytes on in the pieces that the first of them are cut into, each by itself. */

@@ -5,8 +5,6 @@ import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -15,6 +13,7 @@ import { testCa } from '../helpers/certificates.js'
 import { projectRoot } from '../helpers/project-root.js'
 import { startBackend } from './backend.js'
 import { runProgram } from './run-program.js'
+import { freePort } from '../helpers/free-port.js'
 import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const ADDRESS_LIST = "['1.1.1.1:443', '1.0.0.1:443', '127.0.0.1:343']"
@@ -67,7 +66,7 @@ async function runQuickStart(
       ),
     ),
   )
-  const addresses = [...live.map(({ address }) => address), await deadAddress()]
+  const addresses = [...live.map(({ address }) => address), `127.0.0.1:${await freePort()}`]
 
   const source = readFileSync(join(projectRoot(), 'build/examples/load-balancer.js'), 'utf8')
   assert.ok(source.includes(ADDRESS_LIST), 'the address list stands in the example')
@@ -106,14 +105,4 @@ async function ask(address: string): Promise<{ statuses: number[]; bodies: strin
     bodies.push(Buffer.concat(await response.toArray()).toString())
   }
   return { statuses, bodies }
-}
-
-/** An address where nobody listens any more. */
-async function deadAddress(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return `127.0.0.1:${port}`
 }

@@ -22,6 +22,7 @@ import { MemoryRoute } from './memory-route.js'
 import type { MemoryWorld } from './memory-route.js'
 import { MemoryTls } from './memory-tls.js'
 import type { AcceptedTls, MemoryTlsOptions } from './memory-tls.js'
+import type { HandshakeEnd } from './memory-tls-hello.js'
 import { MemoryWire } from './memory-wire.js'
 import type { WireSide } from './memory-wire.js'
 
@@ -123,11 +124,8 @@ export class MemoryNetwork implements Network {
       const text = `TLS ${connection.digest.peerAddress}: the connection is closed`
       return Promise.reject(new ProxyError('PGR_TLS_HANDSHAKE_FAILED', text))
     }
-    connection.detach()
-    const secure = (wire: MemoryWire, digest: ConnectionDigest): MemoryConnection =>
-      this.#connection(wire, 'dialler', digest)
-    return this.#tls.start(connection, options, signal, secure, () => {
-      this.#open.delete(connection)
+    return this.#secured(connection, 'dialler', (end) => {
+      this.#tls.start(connection, options, signal, end)
     })
   }
 
@@ -149,11 +147,8 @@ export class MemoryNetwork implements Network {
       const text = `TLS ${peerAddress}: the client does not speak TLS`
       return Promise.reject(new ProxyError('PGR_CLIENT_TLS_FAILED', text))
     }
-    connection.detach()
-    const secure = (wire: MemoryWire, digest: ConnectionDigest): MemoryConnection =>
-      this.#connection(wire, 'listener', digest)
-    return this.#tls.listening.start(connection, options, signal, secure, () => {
-      this.#open.delete(connection)
+    return this.#secured(connection, 'listener', (end) => {
+      this.#tls.listening.start(connection, options, signal, end)
     })
   }
 
@@ -301,6 +296,22 @@ export class MemoryNetwork implements Network {
       this.#report(thrown)
     }
     return wire
+  }
+
+  /** Uses `plain`, the end at `side`, up; resolves to what secures it when the handshake has succeeded. */
+  #secured(
+    plain: MemoryConnection,
+    side: WireSide,
+    begin: (end: HandshakeEnd) => void,
+  ): Promise<MemoryConnection> {
+    plain.detach()
+    return new Promise((resolve, reject) => {
+      begin((failure, digest) => {
+        this.#open.delete(plain)
+        if (failure === null) resolve(this.#connection(plain.wire, side, digest))
+        else reject(failure)
+      })
+    })
   }
 
   #connection(wire: MemoryWire, side: WireSide, digest: ConnectionDigest): MemoryConnection {

@@ -1,6 +1,7 @@
 /** What both ends of a modelled handshake say to each other. */
 import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import type { ConnectionDigest } from '../digest.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 
 /** What a listener answers to a client that it can serve. */
@@ -19,6 +20,9 @@ export interface Greeting {
 
 /** A greeting, or why there is none. */
 export type Answer = Greeting | string
+
+/** Told once how a handshake ended at one end: with a failure, or with what the secured connection is. */
+export type HandshakeEnd = (failure: Error | null, digest: ConnectionDigest) => void
 
 /** The name that a client asks for; an IP address is not a name to ask for (RFC 6066 §3). */
 export function sniOf({ sni }: TlsClientOptions): string {

@@ -3,12 +3,12 @@ import { X509Certificate } from 'node:crypto'
 import { ProxyError, describeThrown } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import { NameTable, canonicalName, leafOf, namesOf } from '../certificate-names.js'
-import type { ConnectionDigest, TlsDigest } from '../digest.js'
+import type { TlsDigest } from '../digest.js'
 import type { Pem, TlsClientOptions } from '../tls-client-options.js'
 import type { TlsCertificate, TlsServerOptions } from '../tls-server-options.js'
 import type { MemoryConnection } from './memory-connection.js'
 import { agreedProtocol, sniOf } from './memory-tls-hello.js'
-import type { Answer, Greeting } from './memory-tls-hello.js'
+import type { Answer, Greeting, HandshakeEnd } from './memory-tls-hello.js'
 import type { MemoryWire } from './memory-wire.js'
 
 /** Knows the handshakes that have begun at either end. */
@@ -25,25 +25,14 @@ export class MemoryTlsServer {
     this.#of(wire).finished()
   }
 
-  /**
-   * What `Network.startServerTls` does; `plain` is detached by then.
-   * @param secure makes the secured connection. @param onEnd called once, before the result.
-   */
+  /** What `Network.startServerTls` does; `plain` is detached by then. */
   start(
     plain: MemoryConnection,
     options: TlsServerOptions,
     signal: AbortSignal | undefined,
-    secure: (wire: MemoryWire, digest: ConnectionDigest) => MemoryConnection,
-    onEnd: () => void,
-  ): Promise<MemoryConnection> {
-    return new Promise((resolve, reject) => {
-      const end = (failure: Error | null, digest: ConnectionDigest): void => {
-        onEnd()
-        if (failure === null) resolve(secure(plain.wire, digest))
-        else reject(failure)
-      }
-      this.#of(plain.wire).start({ plain, options, signal, end })
-    })
+    end: HandshakeEnd,
+  ): void {
+    this.#of(plain.wire).start({ plain, options, signal, end })
   }
 
   #of(wire: MemoryWire): ServerHandshake {
@@ -60,7 +49,7 @@ interface ServerParts {
   readonly plain: MemoryConnection
   readonly options: TlsServerOptions
   readonly signal: AbortSignal | undefined
-  readonly end: (failure: Error | null, digest: ConnectionDigest) => void
+  readonly end: HandshakeEnd
 }
 
 interface Hello {

@@ -4,11 +4,10 @@ import { checkServerIdentity } from 'node:tls'
 import type { PeerCertificate } from 'node:tls'
 import { LruMap } from '../../collections/index.js'
 import { ProxyError } from '../../error/index.js'
-import type { ConnectionDigest } from '../digest.js'
 import type { TlsClientOptions } from '../tls-client-options.js'
 import type { MemoryConnection } from './memory-connection.js'
 import { agreedProtocol, sniOf } from './memory-tls-hello.js'
-import type { Answer, Greeting } from './memory-tls-hello.js'
+import type { Answer, Greeting, HandshakeEnd } from './memory-tls-hello.js'
 import { MemoryTlsServer } from './memory-tls-server.js'
 import type { MemoryWire } from './memory-wire.js'
 
@@ -29,9 +28,6 @@ export interface AcceptedTls {
   /** The protocol agreed on by ALPN; empty when none was. */
   readonly alpn: string
 }
-
-/** Makes a secured connection of what the handshake found out. */
-export type Secure = (wire: MemoryWire, digest: ConnectionDigest) => MemoryConnection
 
 /** Knows who speaks TLS, and shakes hands. */
 export class MemoryTls {
@@ -56,25 +52,14 @@ export class MemoryTls {
     return this.#accepted.get(wire)
   }
 
-  /**
-   * What `Network.startTls` does, in one round trip; `plain` is detached by then.
-   * @param onEnd called once, before the result.
-   */
+  /** What `Network.startTls` does, in one round trip; `plain` is detached by then. */
   start(
     plain: MemoryConnection,
     options: TlsClientOptions,
     signal: AbortSignal | undefined,
-    secure: Secure,
-    onEnd: () => void,
-  ): Promise<MemoryConnection> {
-    return new Promise((resolve, reject) => {
-      const end = (failure: Error | null, digest: ConnectionDigest): void => {
-        onEnd()
-        if (failure === null) resolve(secure(plain.wire, digest))
-        else reject(failure)
-      }
-      new Handshake({ tls: this, plain, options, signal, end }).start()
-    })
+    end: HandshakeEnd,
+  ): void {
+    new Handshake({ tls: this, plain, options, signal, end }).start()
   }
 
   /** The listener's part of a handshake; `answer` is called once, now or when it starts TLS. */
@@ -109,7 +94,7 @@ interface HandshakeParts {
   readonly plain: MemoryConnection
   readonly options: TlsClientOptions
   readonly signal: AbortSignal | undefined
-  readonly end: (failure: Error | null, digest: ConnectionDigest) => void
+  readonly end: HandshakeEnd
 }
 
 /** One handshake: ends once, with the wire secured or given up. */
