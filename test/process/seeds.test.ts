@@ -78,6 +78,7 @@ test('the commands of the quick start, one after the other', { timeout: 120_000 
       'pid_file: pingora.pid',
       'error_log: error.log',
       'upgrade_sock: load_balancer.sock',
+      'upgrade_sock_connect_accept_max_retries: 60',
       'ca_file: ca.crt',
       'grace_period_seconds: 20',
       '',

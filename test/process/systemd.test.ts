@@ -19,6 +19,7 @@ import { Sockets, loadLibc, receiveDescriptors } from '../../src/os/internal.js'
 import { RawClient } from '../helpers/raw-client.js'
 import { startTextBackend } from './backend.js'
 import { DaemonFolder } from './daemon-run.js'
+import { PATIENT_UPGRADE } from './patient-upgrade.js'
 import { runCommand } from './run-program.js'
 import type { Program, ProgramOptions } from './run-program.js'
 
@@ -61,7 +62,7 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
   test('names its new main process after an upgrade, and does not stop', async (t) => {
     const systemd = fakeSystemd(t, 'path')
     const conf = join(systemd.folder, 'conf.yaml')
-    writeFileSync(conf, 'upgrade_sock: upgrade.sock\n')
+    writeFileSync(conf, `${PATIENT_UPGRADE}\n`)
     const args = ['--listen', '127.0.0.1:0', '-c', conf]
     const old = await startProxy(t, args, systemd)
     assert.equal(await systemd.next(), 'READY=1')
@@ -96,7 +97,7 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
     const folder = new DaemonFolder(t)
     const { address } = await startTextBackend(t, 'hello')
     const yaml = [
-      'upgrade_sock: upgrade.sock',
+      PATIENT_UPGRADE,
       "listeners: [{ address: '127.0.0.1:0' }]",
       `upstreams: { app: { backends: [{ address: '${address}' }] } }`,
     ].join('\n')
@@ -159,7 +160,7 @@ describe('under systemd', { skip: libc === null && 'no libc here', timeout: 60_0
     const waiting = await RawClient.connect(webPort!)
     waiting.write(REQUEST)
     const conf = join(folder, 'conf.yaml')
-    writeFileSync(conf, 'upgrade_sock: upgrade.sock\n')
+    writeFileSync(conf, `${PATIENT_UPGRADE}\n`)
     // The address of all interfaces is written in another way than the system would.
     const addresses = [`127.0.0.1:${webPort}`, `[0::0]:${bothPort}`, `unix:${path}`]
     const args = [...addresses.flatMap((address) => ['--listen', address]), '-c', conf]

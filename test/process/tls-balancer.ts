@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { connect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { TestCertificate } from '../helpers/certificates.js'
+import { PATIENT_UPGRADE } from './patient-upgrade.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
 import { temporaryFolder } from '../helpers/temporary-folder.js'
@@ -35,8 +36,8 @@ export class TlsBalancer {
   /** Writes `conf.yaml`. @param tls the listener's. @param upstream what is below its name. */
   configure(tls: string, upstream: string, more: string = ''): void {
     const listener = `listeners: [{ address: "127.0.0.1:0", tls: ${tls} }]`
-    const server = 'upgrade_sock: upgrade.sock\ngrace_period_seconds: 20'
-    this.write('conf.yaml', `${server}\n${more}\n${listener}\nupstreams: { app: ${upstream} }\n`)
+    const server = `${PATIENT_UPGRADE}\ngrace_period_seconds: 20`
+    this.write('conf.yaml', `${listener}\n${server}\n${more}\nupstreams: { app: ${upstream} }\n`)
   }
 
   run(...flags: string[]): Program {

@@ -198,15 +198,15 @@ describe('the balancer over TLS', { timeout: 120_000 }, () => {
     const wrong: [string, RegExp][] = [
       [
         '{ cert: a.crt, key: b.key }',
-        /conf\.yaml:4:\d+: listeners\[0\]\.tls\.key: .*b\.key: does not belong/,
+        /conf\.yaml:1:\d+: listeners\[0\]\.tls\.key: .*b\.key: does not belong/,
       ],
       [
         '{ cert: no.crt, key: a.key }',
-        /conf\.yaml:4:\d+: listeners\[0\]\.tls\.cert: .*no\.crt cannot be read: no such file/,
+        /conf\.yaml:1:\d+: listeners\[0\]\.tls\.cert: .*no\.crt cannot be read: no such file/,
       ],
       [
         '{ cert: a.key, key: a.key }',
-        /conf\.yaml:4:\d+: listeners\[0\]\.tls\.cert: .*a\.key: holds no certificate/,
+        /conf\.yaml:1:\d+: listeners\[0\]\.tls\.cert: .*a\.key: holds no certificate/,
       ],
     ]
     for (const [tls, reason] of wrong) {

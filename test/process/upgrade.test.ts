@@ -9,6 +9,7 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { RawClient } from '../helpers/raw-client.js'
 import { startBackend, startTextBackend } from './backend.js'
+import { PATIENT_UPGRADE } from './patient-upgrade.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
 import { temporaryFolder } from '../helpers/temporary-folder.js'
@@ -116,7 +117,8 @@ describe('an upgrade', { timeout: 60_000 }, () => {
 
   test('says what is missing when the other process never comes', async (t) => {
     const backend = await startTextBackend(t, 'hello')
-    const { start, args } = await setup(t, backend.address, 1)
+    const keys = 'upgrade_sock: upgrade.sock\nupgrade_sock_connect_accept_max_retries: 1'
+    const { start, args } = await setup(t, backend.address, keys)
     const [old] = await start()
     old.kill('SIGQUIT')
     await old.match(/upgrade failed, serving on .*no new process waits at .*start it with -u/)
@@ -142,11 +144,10 @@ interface Setup {
   readonly start: (...more: string[]) => Promise<[Program, string]>
 }
 
-async function setup(t: TestContext, backend: string, maxRetries = 5): Promise<Setup> {
+async function setup(t: TestContext, backend: string, keys = PATIENT_UPGRADE): Promise<Setup> {
   const folder = temporaryFolder(t)
   const conf = join(folder, 'conf.yaml')
-  const retries = `upgrade_sock_connect_accept_max_retries: ${maxRetries}\n`
-  writeFileSync(conf, `upgrade_sock: upgrade.sock\ngrace_period_seconds: 20\n${retries}`)
+  writeFileSync(conf, `${keys}\ngrace_period_seconds: 20\n`)
   const listeners = ['--listen', '127.0.0.1:0', '--listen', `unix:${join(folder, 'a.sock')}`]
   const args = ['proxy', '--to', backend, ...listeners, '-c', conf]
   const start = async (...more: string[]): Promise<[Program, string]> => {

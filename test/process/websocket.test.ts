@@ -14,6 +14,7 @@ import {
 } from '../helpers/web-sockets.js'
 import type { WebSocketBackend } from '../helpers/web-sockets.js'
 import { readProc } from './daemon-run.js'
+import { PATIENT_UPGRADE } from './patient-upgrade.js'
 import { runCommand } from './run-program.js'
 import type { Program } from './run-program.js'
 import { temporaryFolder } from '../helpers/temporary-folder.js'
@@ -115,7 +116,7 @@ async function setup(
   writeFileSync(
     conf,
     [
-      'upgrade_sock: upgrade.sock',
+      PATIENT_UPGRADE,
       `grace_period_seconds: ${grace}`,
       `threads: ${threads}`,
       `listeners: [{ ${listener} }]`,
