@@ -1,6 +1,7 @@
 /** What the process does with signals and with errors that nobody caught, while a server lives. */
 import { describeThrown } from '../error/index.js'
 import type { Counters, Logger } from '../observability/index.js'
+import type { Network } from '../transport/index.js'
 import type { StopKind } from './stop-control.js'
 
 /** What happens after an error that nobody caught: `continue` serving, or `exit` with 1. */
@@ -57,29 +58,32 @@ export function handleStopSignals(request: (kind: StopKind) => void): () => void
   ])
 }
 
+/** Who is told of what was never caught. */
+export interface UncaughtOptions {
+  readonly logger: Logger
+  readonly counters: Counters
+  /** Catches what is thrown into it by itself, and tells. */
+  readonly network: Network
+  readonly policy: FatalPolicy
+}
+
 /**
  * Logs and counts what was thrown or rejected and never caught, such as in a timer of a hook: one
  * faulty request must not end all others.
  * @returns takes the handlers away again.
  */
-export function handleUncaught(
-  logger: Logger,
-  counters: Counters,
-  policy: FatalPolicy,
-): () => void {
+export function handleUncaught({ logger, counters, network, policy }: UncaughtOptions): () => void {
   const report = (kind: string, thrown: unknown): void => {
     counters.add('uncaughtErrors')
     const stack = thrown instanceof Error ? thrown.stack : undefined
     logger.error(`${kind}: ${describeThrown(thrown)}`, { stack })
     if (policy === 'exit') process.exit(1)
   }
-  return listen([
-    [
-      'uncaughtException',
-      (thrown) => {
-        report('uncaught exception', thrown)
-      },
-    ],
+  const reportException = (thrown: unknown): void => {
+    report('uncaught exception', thrown)
+  }
+  const ignore = listen([
+    ['uncaughtException', reportException],
     [
       'unhandledRejection',
       (thrown) => {
@@ -87,6 +91,25 @@ export function handleUncaught(
       },
     ],
   ])
+  const unhook = hookUncaught(network, reportException)
+  return () => {
+    ignore()
+    unhook()
+  }
+}
+
+/** Whoever was told before still is. */
+function hookUncaught(network: Network, report: (thrown: unknown) => void): () => void {
+  const { onUncaught: before = () => undefined } = network
+  const tell = (thrown: unknown): void => {
+    before(thrown)
+    report(thrown)
+  }
+  network.onUncaught = tell
+  return () => {
+    // Another server of this process may have come since, and tells on.
+    if (network.onUncaught === tell) network.onUncaught = before
+  }
 }
 
 function listen(handlers: readonly (readonly [string, (thrown: unknown) => void])[]): () => void {

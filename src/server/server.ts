@@ -186,7 +186,7 @@ export class Server {
         handleStopSignals((kind) => {
           this.stop(kind)
         }),
-        handleUncaught(this.logger, this.counters, onFatal),
+        this.#handleUncaught(onFatal),
         onAbort(signal, () => {
           this.stop()
         }),
@@ -248,9 +248,14 @@ export class Server {
     return { configuration, counters, env, logger, ticketKeys, thread: WORKER?.index ?? 0 }
   }
 
+  #handleUncaught(policy: FatalPolicy): () => void {
+    const { network } = this.#env
+    return handleUncaught({ logger: this.logger, counters: this.counters, network, policy })
+  }
+
   /** Never returns: what the program does after `run` is done once, in the main thread. */
   async #runInWorker(worker: WorkerStart, onFatal: FatalPolicy): Promise<never> {
-    handleUncaught(this.logger, this.counters, onFatal)
+    this.#handleUncaught(onFatal)
     await runWorker(this.#services, this.#context, worker)
     process.exit(0)
   }

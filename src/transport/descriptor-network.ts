@@ -13,10 +13,16 @@ export interface DescriptorNetwork {
     give: (fd: number) => void,
   ): Promise<{ close(): Promise<void> }>
   /**
-   * The connection of a descriptor that any thread has accepted on a listener at `bound`. Paused.
+   * Makes a connection of a descriptor that any thread has accepted on a listener at `bound`.
+   * `onConnection` gets it paused, as from `Network.listen`.
    * @param forTls whether TLS follows on it. Default: false.
    */
-  adopt(fd: number, bound: SocketAddress, forTls?: boolean): Connection
+  adopt(
+    fd: number,
+    bound: SocketAddress,
+    onConnection: (connection: Connection) => void,
+    forTls?: boolean,
+  ): void
   /** Closes a descriptor that nobody adopts. */
   discard(fd: number): void
 }

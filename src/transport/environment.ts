@@ -74,6 +74,8 @@ export interface Network {
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener>
+  /** Told of what the owner or the handler of a connection threw; the connection is destroyed by then. */
+  onUncaught?: (thrown: unknown) => void
   /** Accepting in one thread and serving in others; `null` where that cannot be. */
   readonly descriptors?: DescriptorNetwork | null
   /** What is listened on, as descriptors that can go to another process; `null` where they cannot. */

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { Sockets, loadLibc } from '../../src/os/internal.js'
 import {
   Acceptor,
   NodeNetwork,
@@ -13,6 +14,7 @@ import {
   formatAddress,
 } from '../../src/transport/index.js'
 import type { Connection, Listener, SocketAddress } from '../../src/transport/index.js'
+import { NodeDescriptors } from '../../src/transport/node/node-descriptors.js'
 import { LOOPBACK, connectionPair } from '../helpers/connection-pair.js'
 import { Recorder } from '../helpers/recorder.js'
 import { temporaryFolder } from '../helpers/temporary-folder.js'
@@ -130,6 +132,34 @@ describe('listening', { timeout: 20_000 }, () => {
       })
       const gone = AbortSignal.abort(new Error('too late'))
       await assert.rejects(network.dial(address, { signal: gone }), /too late/)
+    })
+  }
+
+  for (const by of ['the ring', 'sockets of Node']) {
+    test(`what the owner of an adopted connection throws is reported, by ${by}`, async (t) => {
+      const uncaught: unknown[] = []
+      const onUncaught = (error: unknown): void => void uncaught.push(error)
+      const network = new NodeNetwork({ onUncaught })
+      const { clock } = REAL_ENVIRONMENT
+      const descriptors =
+        by === 'the ring'
+          ? network.descriptors!
+          : new NodeDescriptors(new Sockets(loadLibc()!), clock, onUncaught)
+      const { listeningSockets } = network
+      const socket = await listeningSockets!.listen(LOOPBACK, {})
+      const accepting = await descriptors.accept(socket, {}, (fd) => {
+        descriptors.adopt(fd, socket.bound, () => {
+          throw new Error('not now')
+        })
+      })
+      t.after(async () => {
+        listeningSockets!.release(socket)
+        await accepting.close()
+      })
+      const client = new Recorder(await network.dial(socket.bound, {}))
+      await client.until(() => client.ended || client.closes > 0)
+      client.connection.destroy()
+      assert.deepEqual(uncaught.map(String), ['Error: not now'])
     })
   }
 

@@ -75,6 +75,17 @@ describe('threads', { timeout: 120_000 }, () => {
     assert.deepEqual(await program.ended, { code: 0, signal: null })
   })
 
+  for (const threads of [1, 2]) {
+    test(`what the owner of a new connection throws is logged, and the client sees an end, with threads: ${threads}`, async (t) => {
+      const { program, port } = await start(t, threads, { program: './unserved-program.js' })
+      const [client] = await connect(t, port, 1)
+      await client!.until('its end', () => client!.ended)
+      await program.match(/ERROR uncaught exception: not served/)
+      program.kill('SIGTERM')
+      assert.deepEqual(await program.ended, { code: 0, signal: null })
+    })
+  }
+
   test('SIGTERM closes what is idle, and waits for what is not', async (t) => {
     const { program, port } = await start(t, 2)
     const [idle, busy] = await connect(t, port, 2)
@@ -165,10 +176,15 @@ interface Running {
   readonly port: number
 }
 
-async function start(t: TestContext, threads: number, options?: ProgramOptions): Promise<Running> {
+interface StartOptions extends ProgramOptions {
+  /** A path beside this file. Default: the program that tells which thread answers. */
+  readonly program?: string
+}
+
+async function start(t: TestContext, threads: number, options?: StartOptions): Promise<Running> {
   const conf = join(temporaryFolder(t), 'conf.yaml')
   writeFileSync(conf, `threads: ${threads}\ngrace_period_seconds: 20\n`)
-  const program = runProgram(t, './threads-program.js', ['-c', conf], options)
+  const program = runProgram(t, options?.program ?? './threads-program.js', ['-c', conf], options)
   const port = Number((await program.listening()).split(':')[1])
   return { program, port }
 }

@@ -42,10 +42,21 @@ export class Adoption {
   /** Takes one connection over; it stays the main thread's until this has counted it. */
   adopt({ key, bound, fd }: Deal): void {
     const listener = this.#listeners.get(key)
-    const connection = listener && this.#descriptors.adopt(fd, bound, listener.forTls)
+    if (listener === undefined) {
+      this.#count()
+      this.#descriptors.discard(fd)
+      return
+    }
+    const { forTls, onConnection } = listener
+    const onAdopted = (connection: Connection): void => {
+      this.#count()
+      onConnection(connection)
+    }
+    this.#descriptors.adopt(fd, bound, onAdopted, forTls)
+  }
+
+  #count(): void {
     Atomics.add(this.#adopted, 0, 1)
-    if (connection === undefined) this.#descriptors.discard(fd)
-    else listener?.onConnection(connection)
   }
 }
 

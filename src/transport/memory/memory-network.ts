@@ -8,6 +8,7 @@ import type { HostAddress, SocketAddress } from '../address.js'
 import type { Connection } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
 import type { DialOptions, Listener, Network, Random } from '../environment.js'
+import { giveConnection } from '../give-connection.js'
 import type { ListenOptions } from '../listen-options.js'
 import { dialError, listenError, resolveError } from '../node/system-errors.js'
 import { UV_EADDRNOTAVAIL, statusError } from '../node/tcp-binding.js'
@@ -52,7 +53,6 @@ export type ListeningAddress = SocketAddress | string
  * listening address, whether somebody listens there or not.
  */
 export class MemoryNetwork implements Network {
-  /** Told of what a connection's handler threw; the connection is destroyed by then. */
   onUncaught: (error: unknown) => void
   readonly #world: MemoryWorld
   readonly #defaultLink: ResolvedLink
@@ -289,12 +289,7 @@ export class MemoryNetwork implements Network {
     const peerIp = peer.kind === 'ip' ? peer.host : ''
     const digest = { peerAddress, localAddress, peerIp, establishedMs: clock.nowMs(), tls: null }
     const accepted = this.#connection(wire, 'listener', digest)
-    try {
-      listener.onConnection(accepted)
-    } catch (thrown) {
-      accepted.destroy()
-      this.#report(thrown)
-    }
+    giveConnection(accepted, listener.onConnection, this.#report)
     return wire
   }
 

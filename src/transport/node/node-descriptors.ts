@@ -6,6 +6,7 @@ import type { SocketAddress } from '../address.js'
 import { acceptedDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
 import type { DescriptorNetwork } from '../descriptor-network.js'
+import { giveConnection } from '../give-connection.js'
 import type { ListenOptions } from '../listen-options.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import { adoptedSocket } from './adopted-socket.js'
@@ -39,10 +40,11 @@ export class NodeDescriptors implements DescriptorNetwork {
     })
   }
 
-  adopt(fd: number, bound: SocketAddress): Connection {
+  adopt(fd: number, bound: SocketAddress, onConnection: (connection: Connection) => void): void {
     const ends = [this.#sockets.peerEnd(fd), this.#sockets.localEnd(fd)] as const
     const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
-    return adoptedSocket(fd, digest, this.#onUncaught)
+    const onUncaught = this.#onUncaught
+    giveConnection(adoptedSocket(fd, digest, onUncaught), onConnection, onUncaught)
   }
 
   discard(fd: number): void {

@@ -11,6 +11,7 @@ import type { HostAddress, SocketAddress } from '../address.js'
 import { dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
 import type { DescriptorNetwork } from '../descriptor-network.js'
+import { giveConnection } from '../give-connection.js'
 import { ListeningSockets } from '../listening-sockets.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import type { DialOptions, Listener, Network } from '../environment.js'
@@ -38,7 +39,7 @@ import { TlsServer } from './tls-server.js'
 export interface NodeNetworkOptions {
   /** Says when a connection was established. Default: the machine's clock. */
   readonly clock?: Clock
-  /** Told of what a connection's handler threw. Default: nobody is told. */
+  /** See {@link Network.onUncaught}. Default: nobody is told. */
   readonly onUncaught?: (error: unknown) => void
   /**
    * The fastest way that bytes in the clear may take: io_uring, the TCP handles below `net.Socket`,
@@ -53,7 +54,6 @@ export interface NodeNetworkOptions {
  * everything else goes through Node's public API.
  */
 export class NodeNetwork implements Network {
-  /** Told of what a connection's handler threw; the connection is destroyed by then. */
   onUncaught: (error: unknown) => void
   readonly #clock: Clock
   readonly #tls: TlsClient
@@ -125,22 +125,13 @@ export class NodeNetwork implements Network {
     options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
-    const onUncaught = this.#report
-    const give = (connection: Connection): void => {
-      try {
-        onConnection(connection)
-      } catch (error) {
-        connection.destroy()
-        onUncaught(error)
-      }
-    }
     const { listeningSockets } = this
     if (listeningSockets === null && options.socket !== undefined)
       throw noSocketOptions(`listen ${formatAddress(address)}`)
     if (listeningSockets === null)
-      return listenOn(address, options, this.#clock, this.#accept(give, options))
+      return listenOn(address, options, this.#clock, this.#accept(onConnection, options))
     const socket = await listeningSockets.listen(address, options)
-    const listener = await this.#acceptOn(socket, options, give)
+    const listener = await this.#acceptOn(socket, options, onConnection)
     return {
       address: socket.bound,
       close: () => {
@@ -154,22 +145,28 @@ export class NodeNetwork implements Network {
   async #acceptOn(
     socket: ListeningSocket,
     options: ListenOptions,
-    give: (connection: Connection) => void,
+    onConnection: (connection: Connection) => void,
   ): Promise<Pick<Listener, 'close'>> {
     const ring = options.forTls === true ? null : this.#ring
     if (ring !== null && !socket.isNonBlocking) {
       return ring.accept(socket, options, (fd) => {
-        give(ring.adopt(fd, socket.bound))
+        ring.adopt(fd, socket.bound, onConnection)
       })
     }
-    const accept = this.#accept(give, options)
+    const accept = this.#accept(onConnection, options)
     return listenOnDescriptor(socket.fd, socket.bound, options, this.#clock, accept)
   }
 
   /** How connections come from Node's own servers. */
-  #accept(give: (connection: Connection) => void, { forTls = false }: ListenOptions): Accept {
+  #accept(
+    onConnection: (connection: Connection) => void,
+    { forTls = false }: ListenOptions,
+  ): Accept {
     const onUncaught = this.#report
     const binding = forTls ? null : this.#binding
+    const give = (connection: Connection): void => {
+      giveConnection(connection, onConnection, onUncaught)
+    }
     return {
       socket: (socket, digest) => {
         give(new NodeConnection(socket, { digest, readBuffer: null, onUncaught }))

@@ -7,6 +7,7 @@ import { acceptedDigest, dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
 import type { DescriptorNetwork } from '../descriptor-network.js'
 import type { DialOptions } from '../environment.js'
+import { giveConnection } from '../give-connection.js'
 import type { ListenOptions } from '../listen-options.js'
 import type { ListeningSocket } from '../listening-sockets.js'
 import { adoptedSocket } from '../node/adopted-socket.js'
@@ -59,15 +60,20 @@ export class RingNetwork implements DescriptorNetwork {
     return Promise.resolve(new RingAccept(this.#loop, this.#clock, fd, owner))
   }
 
-  /** The connection of a descriptor that was accepted on a listener at `bound`. */
-  adopt(fd: number, bound: SocketAddress, forTls: boolean = false): Connection {
+  adopt(
+    fd: number,
+    bound: SocketAddress,
+    onConnection: (connection: Connection) => void,
+    forTls: boolean = false,
+  ): void {
     const { sockets } = this.#loop
     const onUncaught = this.#onUncaught
     const ends = [sockets.peerEnd(fd), sockets.localEnd(fd)] as const
     const digest = acceptedDigest(bound, ends, this.#clock.nowMs())
-    if (forTls) return adoptedSocket(fd, digest, onUncaught)
-    const parts = { digest, onUncaught, staysLarge: false }
-    return new RingConnection(this.#loop, fd, parts)
+    const connection = forTls
+      ? adoptedSocket(fd, digest, onUncaught)
+      : new RingConnection(this.#loop, fd, { digest, onUncaught, staysLarge: false })
+    giveConnection(connection, onConnection, onUncaught)
   }
 
   discard(fd: number): void {
