@@ -45,13 +45,17 @@ export class DescriptorTable {
     if (slot < MAX_DESCRIPTORS) this.#words[slot * 3] = 0
   }
 
-  /** Closes what a thread that has ended has left open. Returns the number of its connections. */
-  closeAll(libc: Libc, sockets: Sockets): number {
+  /**
+   * Closes what a thread that has ended has left open. Returns the number of its connections.
+   * @param kept is left open: the thread ended while it took it over.
+   */
+  closeAll(libc: Libc, sockets: Sockets, kept: ReadonlySet<number>): number {
     let closed = 0
     for (let at = 0; at < MAX_DESCRIPTORS * 3; at += 3) {
       const fd = this.#words[at]!
       if (fd === 0) continue
       this.#words[at] = 0
+      if (kept.has(fd)) continue
       const [low, high] = sockets.cookie(fd)
       if (low !== this.#words[at + 1] || high !== this.#words[at + 2]) continue
       sockets.close(fd)

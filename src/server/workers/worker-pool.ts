@@ -143,7 +143,8 @@ export class WorkerPool implements Service {
 
   #ended(index: number, worker: WorkerHandle, end: WorkerEnd): void {
     const libc: Libc = loadLibc() ?? fail()
-    const lost = worker.descriptors.closeAll(libc, new Sockets(libc))
+    const ours = new Set(end.unadopted.map(({ fd }) => fd))
+    const lost = worker.descriptors.closeAll(libc, new Sockets(libc), ours)
     this.#context?.env.sharedMemory.clearWorker(index + 1)
     this.#workers[index] = null
     if (this.#stopping || !end.wasReady) {

@@ -1,27 +1,39 @@
 /** `RingConnect`: one connect in progress. */
 import type { SocketName } from '../../os/internal.js'
+import type { Connection } from '../connection.js'
 import type { RingLoop, RingUser } from './ring-loop.js'
+
+/** What becomes of a descriptor. */
+export interface ConnectParts {
+  readonly fd: number
+  readonly name: SocketName
+  readonly signal: AbortSignal | undefined
+  /** Makes the connection of the descriptor once it is connected; must not throw. */
+  readonly connected: () => Connection
+}
 
 /** Connects a descriptor. It is closed when that fails or is given up. */
 export class RingConnect implements RingUser {
-  /** Resolves to 0, or to a negative errno when the descriptor is closed. Never rejects. */
-  readonly done: Promise<number>
+  /** Resolves to the connection, or to a negative errno when the descriptor is closed. Never rejects. */
+  readonly done: Promise<Connection | number>
   readonly #loop: RingLoop
   readonly #fd: number
   readonly #slot: number
   readonly #signal: AbortSignal | undefined
   /** The address, which the kernel reads when the operation starts. */
   readonly #address: ReturnType<RingLoop['sockets']['address']>
-  #resolve!: (status: number) => void
+  readonly #connected: () => Connection
+  #resolve!: (outcome: Connection | number) => void
   readonly #onAbort = (): void => {
     this.#loop.ring.cancel(this.#fd)
     this.#loop.wake()
   }
 
-  constructor(loop: RingLoop, fd: number, name: SocketName, signal: AbortSignal | undefined) {
+  constructor(loop: RingLoop, { fd, name, signal, connected }: ConnectParts) {
     this.#loop = loop
     this.#fd = fd
     this.#signal = signal
+    this.#connected = connected
     this.done = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -39,10 +51,12 @@ export class RingConnect implements RingUser {
 
   completed(_kind: number, result: number): void {
     this.#signal?.removeEventListener('abort', this.#onAbort)
-    this.#loop.leave(this.#slot)
     // It may have succeeded in the moment in which it was given up.
     const status = this.#signal?.aborted === true ? Math.min(result, -1) : result
+    // Only then this slot is given back: a thread that ends in between must have noted the descriptor.
+    const outcome = status < 0 ? status : this.#connected()
+    this.#loop.leave(this.#slot)
     if (status < 0) this.#loop.sockets.close(this.#fd)
-    this.#resolve(status)
+    this.#resolve(outcome)
   }
 }

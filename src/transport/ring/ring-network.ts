@@ -37,14 +37,19 @@ export class RingNetwork implements DescriptorNetwork {
     const { sockets } = loop
     const { signal } = options
     const fd = prepareSocket(sockets, address, options)
-    const status = await new RingConnect(loop, fd, address, signal).done
-    if (status < 0) {
-      signal?.throwIfAborted()
-      throw refused(address, status, 'connect')
-    }
+    const connected = (): Connection => this.#dialled(fd, address)
+    const outcome = await new RingConnect(loop, { fd, name: address, signal, connected }).done
+    if (typeof outcome !== 'number') return outcome
+    signal?.throwIfAborted()
+    throw refused(address, outcome, 'connect')
+  }
+
+  #dialled(fd: number, address: SocketAddress): Connection {
+    const { sockets } = this.#loop
     if (address.kind === 'ip') sockets.noDelay(fd)
     const digest = dialledDigest(address, sockets.localEnd(fd), this.#clock.nowMs())
-    return new RingConnection(loop, fd, { digest, onUncaught: this.#onUncaught, staysLarge: true })
+    const parts = { digest, onUncaught: this.#onUncaught, staysLarge: true }
+    return new RingConnection(this.#loop, fd, parts)
   }
 
   /**
