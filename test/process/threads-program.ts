@@ -11,6 +11,7 @@ const hooks: ProxyHttp<void> = {
   requestFilter(session) {
     const { path } = session.reqHeader
     if (path === '/exit') process.exit(3)
+    if (path === '/memory') fill()
     if (path === '/hang') return new Promise(() => undefined)
     if (path === '/throw') {
       setTimeout(() => {
@@ -20,6 +21,16 @@ const hooks: ProxyHttp<void> = {
     session.respond(200, { body: String(threadId) })
     return 'responded'
   },
+}
+
+/** A loop of its own lets V8 end the thread; with built-in functions alone, newer ones never would. */
+function fill(): never {
+  const kept: unknown[] = []
+  for (;;) {
+    const row = new Array<number>(1_000)
+    for (let at = 0; at < row.length; at++) row[at] = at
+    kept.push(row)
+  }
 }
 
 const server = new Server(Opt.parseArgs())

@@ -75,6 +75,7 @@ export class WorkerHandle {
       argv: process.argv.slice(2),
       workerData: { ...workerMemory(index, threads, context.env.sharedMemory), ...start },
       transferList: [port2],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     })
     const { clock } = context.env
     const begunMs = clock.nowMs()
@@ -160,5 +161,12 @@ export class WorkerHandle {
 const START_MS = 10_000
 const ADVICE =
   'each thread runs the program from its file again: name the right one with runForever({ entry: import.meta.url })'
+/**
+ * When V8 finds a heap beyond its limit, Node grants 16 MB more, once, while it ends the worker; if
+ * that is not enough, V8 ends the process. One collection moves at most what two semi-spaces hold,
+ * of small objects and of large ones, into the old generation at once, and a semi-space is a third
+ * of this. The defaults are 48 MB up to Node 22, 192 in Node 24, and 96 in Node 26.
+ */
+const YOUNG_MB = 24
 /** The list of what was dealt is looked through after so many. */
 const FORGET_AFTER = 256
