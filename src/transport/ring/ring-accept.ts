@@ -49,6 +49,8 @@ export class RingAccept implements RingUser {
     if (!this.#isClosing) {
       this.#isClosing = true
       const { ring } = this.#loop
+      // A connection that this accept was woken for would wake no other thread or process any more.
+      ring.enter()
       if (this.#isAccepting) ring.cancel(this.#fd)
       ring.close(this.#slot, CLOSED, this.#fd)
       // At once: whoever closes a listener may say right after that it is closed.
