@@ -43,7 +43,7 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
     assert.equal(sockets.listen(listening, 1), 0)
     const where = sockets.address({ ...name, port: sockets.localEnd(listening)[1] })
     assert.ok(typeof where === 'object')
-    uring.accept(1, 0, listening)
+    uring.accept(1, 0, listening, false)
     uring.connect(2, 0, dialling, where.memory.address, where.length)
     const done = await complete(2)
     assert.equal(done.find(({ slot }) => slot === 2)?.result, 0)

@@ -97,10 +97,13 @@ export class IoUring {
     this.#submissions[at + WORD_FLAGS] = MSG_NOSIGNAL | MSG_WAITALL
   }
 
-  /** Accepts connections again and again. Result: a descriptor each; see {@link isLast}. */
-  accept(slot: number, kind: number, fd: number): void {
+  /**
+   * Accepts connections. Result: a descriptor each; see {@link isLast}.
+   * @param once only the next one, not again and again.
+   */
+  accept(slot: number, kind: number, fd: number, once: boolean): void {
     const at = this.#put(OP_ACCEPT, slot, kind, fd, 0, 0)
-    this.#submissions[at]! |= ACCEPT_MULTISHOT
+    if (!once) this.#submissions[at]! |= ACCEPT_MULTISHOT
     this.#submissions[at + WORD_FLAGS] = SOCK_CLOEXEC
   }
 
@@ -205,7 +208,7 @@ export class IoUring {
     return at
   }
 
-  /** Whether the operation is over with this completion; an accept goes on. */
+  /** Whether the operation is over with this completion; an accept of more than one goes on. */
   static isLast(flags: number): boolean {
     return (flags & CQE_MORE) === 0
   }

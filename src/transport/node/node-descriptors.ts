@@ -5,10 +5,9 @@ import type { Clock } from '../../time/index.js'
 import type { SocketAddress } from '../address.js'
 import { acceptedDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
-import type { DescriptorNetwork } from '../descriptor-network.js'
+import type { AcceptingSocket, DescriptorNetwork } from '../descriptor-network.js'
 import { giveConnection } from '../give-connection.js'
 import type { ListenOptions } from '../listen-options.js'
-import type { ListeningSocket } from '../listening-sockets.js'
 import { adoptedSocket } from './adopted-socket.js'
 import { listenOnDescriptor } from './node-listener.js'
 
@@ -25,7 +24,7 @@ export class NodeDescriptors implements DescriptorNetwork {
   }
 
   accept(
-    { fd, bound }: ListeningSocket,
+    { fd, bound }: AcceptingSocket,
     options: ListenOptions,
     give: (fd: number) => void,
   ): Promise<{ close(): Promise<void> }> {

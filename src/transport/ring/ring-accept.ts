@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { IoUring } from '../../os/internal.js'
 import type { Clock } from '../../time/index.js'
+import type { AcceptingSocket } from '../descriptor-network.js'
 import { statusError } from '../node/tcp-binding.js'
 import type { RingLoop, RingUser } from './ring-loop.js'
 
@@ -14,7 +15,8 @@ export interface RingAcceptOwner {
 }
 
 /**
- * Accepts until it is closed. Where the kernel cannot give a descriptor (EMFILE and its like) it
+ * Accepts until it is closed. On a shared socket it waits anew for each connection, behind the threads that
+ * wait already: one that goes on waiting would stay the first of them. Where the kernel cannot give a descriptor (EMFILE and its like) it
  * pauses for a second, in which clients wait in the kernel's queue.
  */
 export class RingAccept implements RingUser {
@@ -22,6 +24,7 @@ export class RingAccept implements RingUser {
   readonly #clock: Clock
   readonly #fd: number
   readonly #slot: number
+  readonly #isShared: boolean
   readonly #owner: RingAcceptOwner
   #isClosing = false
   #isAccepting = false
@@ -32,10 +35,16 @@ export class RingAccept implements RingUser {
   readonly #closed: Promise<void>
   #resolveClosed!: () => void
 
-  constructor(loop: RingLoop, clock: Clock, fd: number, owner: RingAcceptOwner) {
+  constructor(
+    loop: RingLoop,
+    clock: Clock,
+    { fd, isShared = false }: Pick<AcceptingSocket, 'fd' | 'isShared'>,
+    owner: RingAcceptOwner,
+  ) {
     this.#loop = loop
     this.#clock = clock
     this.#fd = fd
+    this.#isShared = isShared
     this.#owner = owner
     this.#slot = loop.join(this, fd)
     this.#closed = new Promise((resolve) => {
@@ -76,7 +85,7 @@ export class RingAccept implements RingUser {
   #accept(): void {
     if (this.#isAccepting || this.#isClosing || this.#isPaused) return
     this.#isAccepting = true
-    this.#loop.ring.accept(this.#slot, ACCEPTED, this.#fd)
+    this.#loop.ring.accept(this.#slot, ACCEPTED, this.#fd, this.#isShared)
     this.#loop.wake()
   }
 

@@ -5,11 +5,10 @@ import { formatAddress } from '../address.js'
 import type { SocketAddress } from '../address.js'
 import { acceptedDigest, dialledDigest } from '../connection-digests.js'
 import type { Connection } from '../connection.js'
-import type { DescriptorNetwork } from '../descriptor-network.js'
+import type { AcceptingSocket, DescriptorNetwork } from '../descriptor-network.js'
 import type { DialOptions } from '../environment.js'
 import { giveConnection } from '../give-connection.js'
 import type { ListenOptions } from '../listen-options.js'
-import type { ListeningSocket } from '../listening-sockets.js'
 import { adoptedSocket } from '../node/adopted-socket.js'
 import { dialError } from '../node/system-errors.js'
 import { statusError } from '../node/tcp-binding.js'
@@ -57,12 +56,12 @@ export class RingNetwork implements DescriptorNetwork {
    * @param give gets each connection, as its descriptor; must not throw.
    */
   accept(
-    { fd }: ListeningSocket,
+    socket: AcceptingSocket,
     { onAcceptError = ignore }: ListenOptions,
     give: (fd: number) => void,
   ): Promise<{ close(): Promise<void> }> {
     const owner = { onAccepted: give, onError: onAcceptError }
-    return Promise.resolve(new RingAccept(this.#loop, this.#clock, fd, owner))
+    return Promise.resolve(new RingAccept(this.#loop, this.#clock, socket, owner))
   }
 
   adopt(
