@@ -10,6 +10,7 @@ import { temporaryFolder } from '../../test/helpers/temporary-folder.js'
 const TAKEN = `---
 version: 1
 threads: 1
+accept: reuseport
 daemon: false
 pid_file: /tmp/load_balancer.pid
 error_log: load_balancer_err.log
@@ -53,6 +54,7 @@ describe('ServerConf', () => {
         workingDirectory: undefined,
         daemonReadyTimeoutSeconds: 600,
         threads: 1,
+        accept: 'deal',
         logLevel: 'info',
         errorLog: undefined,
         pidFile: '/tmp/pingora.pid',
@@ -80,6 +82,7 @@ describe('ServerConf', () => {
     assert.deepEqual([conf.user, conf.group], ['nobody', 'nogroup'])
     assert.equal(conf.workingDirectory, '/etc/pingora/work')
     assert.equal(conf.gracePeriodSeconds, 30)
+    assert.equal(conf.accept, 'reuseport')
     assert.equal(conf.maxRetries, 3)
     assert.equal(conf.upstreamKeepalivePoolSize, 0)
     assert.deepEqual(conf.clientBindToIpv4, ['127.0.0.2'])
@@ -112,7 +115,7 @@ describe('ServerConf', () => {
     assert.equal(
       refusal(
         'max_retries: 0\ngrace_period_seconds: soon\nclient_bind_to_ipv4: ["::1"]\nlog_level: loud\n' +
-          'daemon: yes\nuser: 1000\ndaemon_ready_timeout_seconds: 0',
+          'daemon: yes\nuser: 1000\ndaemon_ready_timeout_seconds: 0\naccept: reuse_port',
       ),
       [
         'conf.yaml:1:14: max_retries: got 0; expected an integer from 1 to 1000000',
@@ -122,6 +125,7 @@ describe('ServerConf', () => {
         'conf.yaml:5:9: daemon: got "yes"; expected true or false',
         'conf.yaml:6:7: user: got 1000; expected the name of a user',
         'conf.yaml:7:31: daemon_ready_timeout_seconds: got 0; expected seconds as a number from 1, or a duration such as 30s',
+        'conf.yaml:8:9: accept: got "reuse_port"; expected one of deal, shared, reuseport',
       ].join('\n'),
     )
   })

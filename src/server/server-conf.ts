@@ -13,6 +13,7 @@ import { ProxyError } from '../error/index.js'
 import type { LogLevel } from '../observability/index.js'
 import { NO_EFFECT_KEYS, serverKeyNames, serverKeysSchema } from './server-keys.js'
 import type { ServerKeys } from './server-keys.js'
+import type { AcceptMode } from './workers/accept-mode.js'
 
 /** What can be given in code; each field is described at {@link ServerConf}. */
 export type ServerConfOptions = Partial<
@@ -38,6 +39,8 @@ export class ServerConf {
   readonly daemonReadyTimeoutSeconds: number
   /** Threads that serve, 1 to 256; with 1 the main thread does. Default: 1. */
   readonly threads: number
+  /** How connections come to the threads, when they are more than one. Default: `deal`. */
+  readonly accept: AcceptMode
   /** Log level; the variables `PINGORA_LOG` and `RUST_LOG` win over it. Default: `info`. */
   readonly logLevel: LogLevel
   /** Log file of a daemon, which is silent without; no effect in the foreground. Default: none. */
@@ -84,6 +87,7 @@ export class ServerConf {
     this.workingDirectory = keys.working_directory
     this.daemonReadyTimeoutSeconds = keys.daemon_ready_timeout_seconds ?? 600
     this.threads = keys.threads ?? 1
+    this.accept = keys.accept ?? 'deal'
     this.logLevel = keys.log_level ?? 'info'
     this.errorLog = keys.error_log
     this.pidFile = keys.pid_file ?? '/tmp/pingora.pid'

@@ -13,6 +13,8 @@ import {
 } from '../configuration/index.js'
 import { LOG_LEVELS } from '../observability/index.js'
 import type { LogLevel } from '../observability/index.js'
+import { ACCEPT_MODES } from './workers/accept-mode.js'
+import type { AcceptMode } from './workers/accept-mode.js'
 
 /** The server's keys as they stand in a file; all may be absent. */
 export interface ServerKeys {
@@ -23,6 +25,7 @@ export interface ServerKeys {
   readonly working_directory?: string | undefined
   readonly daemon_ready_timeout_seconds?: number | undefined
   readonly threads?: number | undefined
+  readonly accept?: AcceptMode | undefined
   readonly log_level?: LogLevel | undefined
   readonly error_log?: string | undefined
   readonly pid_file?: string | undefined
@@ -55,6 +58,7 @@ export function serverKeysSchema(resolvePath: (path: string) => string): z.ZodTy
     daemon_ready_timeout_seconds: secondsField(1).optional(),
     daemon_notify_timeout_seconds: secondsField(1).optional(),
     threads: threadsField().optional(),
+    accept: choiceField(ACCEPT_MODES).optional(),
     log_level: choiceField(LOG_LEVELS).optional(),
     error_log: path,
     pid_file: path,

@@ -191,9 +191,9 @@ export class Server {
           this.stop()
         }),
       )
-      const { threads } = this.configuration
+      const { threads, accept } = this.configuration
       const services =
-        threads === 1 ? this.#services : withWorkers(this.#services, { threads, entry })
+        threads === 1 ? this.#services : withWorkers(this.#services, { threads, accept, entry })
       const becomeReady = (): void => {
         this.#phases.enter('running')
         this.#daemon?.becomeReady(this.logger)

@@ -50,7 +50,7 @@ export class DescriptorTable {
    * @param kept is left open: the thread ended while it took it over.
    */
   closeAll(libc: Libc, sockets: Sockets, kept: ReadonlySet<number>): number {
-    let closed = 0
+    let connections = 0
     for (let at = 0; at < MAX_DESCRIPTORS * 3; at += 3) {
       const fd = this.#words[at]!
       if (fd === 0) continue
@@ -58,11 +58,11 @@ export class DescriptorTable {
       if (kept.has(fd)) continue
       const [low, high] = sockets.cookie(fd)
       if (low !== this.#words[at + 1] || high !== this.#words[at + 2]) continue
+      if (!sockets.isListening(fd)) connections++
       sockets.close(fd)
-      closed++
     }
     this.#discardRing(libc)
-    return closed
+    return connections
   }
 
   /** Only now: a closed ring writes nothing any more. */

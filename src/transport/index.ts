@@ -21,7 +21,12 @@ export type { ListenOptions } from './listen-options.js'
 
 export { HttpPeer, PEER_DEFAULTS } from './http-peer.js'
 export type { BindTo, PeerOptions, UpstreamProtocol } from './http-peer.js'
-export type { InheritedSocket, ListeningSocket, ListeningSockets } from './listening-sockets.js'
+export type {
+  InheritedSocket,
+  ListeningSocket,
+  ListeningSockets,
+  SocketsOfListener,
+} from './listening-sockets.js'
 export { NodeNetwork } from './node/node-network.js'
 export type { NodeNetworkOptions } from './node/node-network.js'
 export { ConnectionPool } from './pool.js'

@@ -7,7 +7,6 @@ import type { ListenOptions } from './listen-options.js'
 import { listenError } from './node/system-errors.js'
 import { statusError } from './node/tcp-binding.js'
 import { setBindingOptions, setListenerOptions } from './socket-options.js'
-import type { OptionFailure } from './socket-options.js'
 import { DEFAULT_UNIX_MODE, clearUnixPath, removeUnixPath } from './node/unix-path.js'
 
 /** One socket that listens. */
@@ -26,6 +25,9 @@ export interface ListeningSocket {
    */
   readonly isSupervised: boolean
 }
+
+/** The sockets of one address: one, or several between which the kernel divides the connections. */
+export type SocketsOfListener = readonly [ListeningSocket, ...ListeningSocket[]]
 
 /** A socket as another process knew it, whose name is the address as its program has written it. */
 export type InheritedSocket = Pick<ListeningSocket, 'fd' | 'name' | 'isSupervised'>
@@ -93,21 +95,38 @@ export class ListeningSockets {
 
   /**
    * Listens on `address`. A unix socket's file that nobody serves any more is replaced.
+   * @param count how many sockets share the connections of an IP address. All that were inherited
+   * for it are taken, though they be more, for clients wait in each; a unix socket and what is
+   * supervised are never more. Default: 1.
    * @throws {@link ProxyError} (rejects) `PGR_LISTEN_FAILED` with the address and the reason.
    */
-  async listen(address: SocketAddress, options: ListenOptions): Promise<ListeningSocket> {
+  async listen(
+    address: SocketAddress,
+    options: ListenOptions,
+    count: number = 1,
+  ): Promise<SocketsOfListener> {
     const name = formatAddress(address)
     const inherited = this.#claim(name, address)
-    const isSupervised = inherited?.isSupervised ?? false
-    if (inherited === undefined && address.kind === 'unix') await clearUnixPath(address.path)
-    const fd = inherited?.fd ?? this.#bind(address, options)
-    this.#setOptions(fd, address, options)
-    if (!isSupervised) this.#start(fd, address, options)
-    const bound =
-      address.kind === 'unix' ? address : { ...address, port: this.#sockets.localEnd(fd)[1] }
-    const socket = { fd, name, bound, isNonBlocking: this.#sockets.isNonBlocking(fd), isSupervised }
-    this.#open.add(socket)
-    return socket
+    const isSupervised = inherited.some((socket) => socket.isSupervised)
+    if (inherited.length === 0 && address.kind === 'unix') await clearUnixPath(address.path)
+    const fds = inherited.map(({ fd }) => fd)
+    try {
+      if (fds.length === 0) fds.push(this.#bind(address, options))
+      const bound = this.#boundOf(fds[0]!, address)
+      if (bound.kind === 'ip' && !isSupervised) this.#bindMore(fds, bound, options, count)
+      for (const fd of fds) {
+        this.#setOptions(fd, address, options)
+        if (!isSupervised) this.#start(fd, address, options)
+      }
+      const listening = fds.map((fd): ListeningSocket => {
+        return { fd, name, bound, isNonBlocking: this.#sockets.isNonBlocking(fd), isSupervised }
+      })
+      for (const socket of listening) this.#open.add(socket)
+      return listening as [ListeningSocket, ...ListeningSocket[]]
+    } catch (thrown) {
+      for (const fd of fds) this.#sockets.close(fd)
+      throw thrown
+    }
   }
 
   /** To be called before the descriptor of `socket` is closed; removes the file of a unix socket. */
@@ -120,15 +139,36 @@ export class ListeningSockets {
     if (!this.#foreignPaths.has(path)) removeUnixPath(path)
   }
 
-  /** The inherited socket for a listener, which is its own from here on. */
-  #claim(name: string, address: SocketAddress): InheritedSocket | undefined {
-    const index = this.#inherited.findIndex((socket) =>
-      socket.isSupervised ? this.#sockets.isBoundTo(socket.fd, address) : socket.name === name,
+  /** The inherited sockets for a listener, which are its own from here on. */
+  #claim(name: string, address: SocketAddress): InheritedSocket[] {
+    const sockets = this.#sockets
+    const matching = this.#inherited.filter((socket) =>
+      socket.isSupervised ? sockets.isBoundTo(socket.fd, address) : socket.name === name,
     )
-    const [inherited] = index < 0 ? [] : this.#inherited.splice(index, 1)
-    // Another program may not have asked for it; what is accepted inherits it.
-    if (inherited && address.kind === 'ip') this.#sockets.noDelay(inherited.fd)
-    return inherited
+    // Listeners of one name may be several, each with a port that the kernel has chosen.
+    const port = matching[0] && sockets.localEnd(matching[0].fd)[1]
+    const claimed = matching.filter(({ fd }) => sockets.localEnd(fd)[1] === port)
+    for (const socket of claimed) {
+      this.#inherited.splice(this.#inherited.indexOf(socket), 1)
+      // Another program may not have asked for it; what is accepted inherits it.
+      if (address.kind === 'ip') sockets.noDelay(socket.fd)
+    }
+    return claimed
+  }
+
+  /**
+   * Adds sockets at the same address until there are `count`. The first was bound without sharing its port,
+   * unless it was asked to, so that a program that listens there already is found out.
+   */
+  #bindMore(fds: number[], bound: SocketAddress, options: ListenOptions, count: number): void {
+    if (fds.length >= count) return
+    for (const fd of fds) this.#sockets.setOption(fd, 'reusePort', 1)
+    const sharing = { ...options, socket: { ...options.socket, reusePort: true } }
+    while (fds.length < count) fds.push(this.#bind(bound, sharing))
+  }
+
+  #boundOf(fd: number, address: SocketAddress): SocketAddress {
+    return address.kind === 'unix' ? address : { ...address, port: this.#sockets.localEnd(fd)[1] }
   }
 
   /** A bound descriptor. Where a step fails nothing stays open. */
@@ -141,39 +181,31 @@ export class ListeningSockets {
     if (status >= 0 && address.kind === 'ip') status = sockets.noDelay(fd)
     if (status >= 0) status = setBindingOptions(sockets, fd, address, socket)?.status ?? 0
     if (status >= 0) status = sockets.bind(fd, address)
-    if (status < 0) this.#giveUp(fd, address, statusError(status, 'bind'))
+    if (status < 0) {
+      sockets.close(fd)
+      throw listenError(formatAddress(address), statusError(status, 'bind'))
+    }
     // A new file: whoever served the one before is gone.
     if (address.kind === 'unix') this.#foreignPaths.delete(address.path)
     return fd
   }
 
-  /** What is accepted inherits them. Nothing stays open when one fails. */
+  /** What is accepted inherits them. */
   #setOptions(fd: number, address: SocketAddress, { socket }: ListenOptions): void {
-    if (socket === undefined) return
-    let failure: OptionFailure | null
-    try {
-      failure = setListenerOptions(this.#sockets, fd, address, socket)
-    } catch (thrown) {
-      this.#sockets.close(fd)
-      throw thrown
-    }
-    if (failure !== null) this.#giveUp(fd, address, statusError(failure.status, failure.option))
+    const failure = socket && setListenerOptions(this.#sockets, fd, address, socket)
+    if (!failure) return
+    throw listenError(formatAddress(address), statusError(failure.status, failure.option))
   }
 
   #start(fd: number, address: SocketAddress, options: ListenOptions): void {
     const { backlog = DEFAULT_BACKLOG, unixMode = DEFAULT_UNIX_MODE } = options
     const status = this.#sockets.listen(fd, backlog)
-    if (status < 0) this.#giveUp(fd, address, statusError(status, 'listen'))
+    if (status < 0) throw listenError(formatAddress(address), statusError(status, 'listen'))
     try {
       if (address.kind === 'unix') chmodSync(address.path, unixMode)
     } catch (cause) {
-      this.#giveUp(fd, address, cause)
+      throw listenError(formatAddress(address), cause)
     }
-  }
-
-  #giveUp(fd: number, address: SocketAddress, cause: unknown): never {
-    this.#sockets.close(fd)
-    throw listenError(formatAddress(address), cause)
   }
 }
 

@@ -146,7 +146,7 @@ describe('listening', { timeout: 20_000 }, () => {
           ? network.descriptors!
           : new NodeDescriptors(new Sockets(loadLibc()!), clock, onUncaught)
       const { listeningSockets } = network
-      const socket = await listeningSockets!.listen(LOOPBACK, {})
+      const [socket] = await listeningSockets!.listen(LOOPBACK, {})
       const accepting = await descriptors.accept(socket, {}, (fd) => {
         descriptors.adopt(fd, socket.bound, () => {
           throw new Error('not now')

@@ -108,7 +108,7 @@ describe('a listener', () => {
     const { listeningSockets, descriptors } = network
     const address: SocketAddress = { kind: 'ip', host: '::1', port: 0 }
     const socket = { ...COMMON, tcpFastOpen: 16, reusePort: true, ipv6Only: true }
-    const listening = await listeningSockets!.listen(address, { socket })
+    const [listening] = await listeningSockets!.listen(address, { socket })
     assert.deepEqual(optionsOf(listening.fd), COMMON_SET)
     const own = (['tcpFastOpen', 'reusePort', 'ipv6Only'] as const).map((name) =>
       sockets.option(listening.fd, name),

@@ -180,7 +180,7 @@ describe('curl before us', { skip: NO_CURL }, () => {
 /** HAProxy in front of `ours.sock`, on a port that is free. */
 async function haproxy(t: TestContext, folder: string, option: string): Promise<number> {
   const { listeningSockets } = new NodeNetwork()
-  const { fd, bound } = await listeningSockets!.listen(
+  const [{ fd, bound }] = await listeningSockets!.listen(
     { kind: 'ip', host: '127.0.0.1', port: 0 },
     {},
   )

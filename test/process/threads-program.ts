@@ -1,4 +1,5 @@
-/** A program that tells which thread answers, and in which threads end when they are asked to. */
+/** A program that tells which thread answers, and in which threads end or stand still when they are asked to. */
+import { writeSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { Opt, Server, httpProxyService } from '../../src/index.js'
 import type { ProxyHttp } from '../../src/index.js'
@@ -12,6 +13,10 @@ const hooks: ProxyHttp<void> = {
     const { path } = session.reqHeader
     if (path === '/exit') process.exit(3)
     if (path === '/memory') fill()
+    if (path === '/block') {
+      writeSync(2, 'standing still\n')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    }
     if (path === '/hang') return new Promise(() => undefined)
     if (path === '/throw') {
       setTimeout(() => {

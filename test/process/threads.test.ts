@@ -26,25 +26,60 @@ describe('threads', { timeout: 120_000 }, () => {
     assert.deepEqual(await Promise.all(clients.map((client) => threadOf(client))), threads)
   })
 
-  test('a worker that ends loses its own connections alone, and is replaced', async (t) => {
-    const { program, port } = await start(t, 2)
+  for (const accept of ['shared', 'reuseport'] as const) {
+    test(`all workers accept by themselves with ${accept}`, async (t) => {
+      const { program, port } = await start(t, 4, { accept })
+      const clients = await connect(t, port, 200)
+      const threads = await Promise.all(clients.map((client) => threadOf(client)))
+      assert.equal(new Set(threads).size, 4)
+      assert.deepEqual(await Promise.all(clients.map((client) => threadOf(client))), threads)
+      // Idle clients are closed, and the process waits for nobody else.
+      program.kill('SIGTERM')
+      await Promise.all(clients.map((client) => client.until('its end', () => client.ended)))
+      assert.deepEqual(await program.ended, { code: 0, signal: null })
+    })
+  }
+
+  test('a worker that stands still keeps no client from the others, with shared', async (t) => {
+    const { program, port } = await start(t, 2, { accept: 'shared' })
+    const [still] = await connect(t, port, 1)
+    const thread = await threadOf(still!)
+    still!.write(get('/block'))
+    await program.match(/standing still/)
+    // It may have been woken for one of them, which the next one brings to the other worker.
     const clients = await connect(t, port, 8)
-    const threads = await Promise.all(clients.map((client) => threadOf(client)))
-    const before = descriptorsOf(program)
-    clients[0]!.write(get('/exit'))
-    for (const [index, client] of clients.entries()) {
-      if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
-      else assert.equal(await threadOf(client), threads[index])
-    }
-    await program.match(/worker 1 ended, starting another .*connectionsLost=4/)
-    for (const client of clients) client.destroy()
-    await program.match(/worker 1 serves again/)
-    const next = await connect(t, port, 8)
-    const nextThreads = new Set(await Promise.all(next.map((client) => threadOf(client))))
-    assert.equal(nextThreads.size, 2)
-    assert.ok(!nextThreads.has(threads[0]!))
-    assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
+    const served = await Promise.all(clients.map((client) => threadOf(client)))
+    assert.ok(!served.includes(thread))
   })
+
+  for (const accept of ['deal', 'shared', 'reuseport'] as const) {
+    test(`a worker that ends loses its own connections alone, with ${accept}`, async (t) => {
+      const { program, port } = await start(t, 2, { accept })
+      const clients = await connect(t, port, 16)
+      const threads = await Promise.all(clients.map((client) => threadOf(client)))
+      const before = descriptorsOf(program)
+      clients[0]!.write(get('/exit'))
+      for (const [index, client] of clients.entries()) {
+        if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
+        else assert.equal(await threadOf(client), threads[index])
+      }
+      const lost = threads.filter((thread) => thread === threads[0]).length
+      const ended = new RegExp(`worker (\\d) ended, starting another .*connectionsLost=${lost} `)
+      const [, worker = ''] = await program.match(ended)
+      for (const client of clients) client.destroy()
+      // Nobody who comes in between is lost either, be it that another worker or the next one serves.
+      const meanwhile = await connect(t, port, 16)
+      const served = await Promise.all(meanwhile.map((client) => threadOf(client)))
+      assert.ok(!served.includes(threads[0]!))
+      for (const client of meanwhile) client.destroy()
+      await program.match(new RegExp(`worker ${worker} serves again`))
+      for (const seen = new Set<string>(); seen.size < 2;) {
+        const [client] = await connect(t, port, 1)
+        seen.add(await threadOf(client!))
+      }
+      assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
+    })
+  }
 
   test('an error that nobody caught is logged by its thread, which goes on', async (t) => {
     const { program, port } = await start(t, 2)
@@ -179,12 +214,18 @@ interface Running {
 interface StartOptions extends ProgramOptions {
   /** A path beside this file. Default: the program that tells which thread answers. */
   readonly program?: string
+  /** The key of the file. Default: `deal`. */
+  readonly accept?: string
 }
 
-async function start(t: TestContext, threads: number, options?: StartOptions): Promise<Running> {
+async function start(
+  t: TestContext,
+  threads: number,
+  { program: path = './threads-program.js', accept = 'deal', ...options }: StartOptions = {},
+): Promise<Running> {
   const conf = join(temporaryFolder(t), 'conf.yaml')
-  writeFileSync(conf, `threads: ${threads}\ngrace_period_seconds: 20\n`)
-  const program = runProgram(t, options?.program ?? './threads-program.js', ['-c', conf], options)
+  writeFileSync(conf, `threads: ${threads}\naccept: ${accept}\ngrace_period_seconds: 20\n`)
+  const program = runProgram(t, path, ['-c', conf], options)
   const port = Number((await program.listening()).split(':')[1])
   return { program, port }
 }

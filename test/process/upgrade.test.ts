@@ -16,7 +16,7 @@ import { temporaryFolder } from '../helpers/temporary-folder.js'
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-describe('an upgrade', { timeout: 60_000 }, () => {
+describe('an upgrade', { timeout: 170_000 }, () => {
   for (const order of ['new first', 'old first'] as const) {
     test(`loses no request, ${order}`, async (t) => {
       const backend = await startTextBackend(t, 'hello')
@@ -44,6 +44,33 @@ describe('an upgrade', { timeout: 60_000 }, () => {
       assert.equal(existsSync(unix), false)
     })
   }
+
+  test('loses no request from any number of threads and way to accept to another', async (t) => {
+    const backend = await startTextBackend(t, 'hello')
+    const { start, folder, configure } = await setup(t, backend.address)
+    configure('threads: 2\naccept: shared\n')
+    const [first, address] = await start()
+    let old = first
+    const unix = join(folder, 'a.sock')
+    const load = [new Load(address, true), new Load(unix, false)]
+    for (let i = 0; i < 4; i++) load.push(new Load(address, false))
+    for (const [accept, threads] of [
+      ['reuseport', 3],
+      ['reuseport', 2],
+      ['deal', 1],
+      ['shared', 2],
+    ] as const) {
+      configure(`threads: ${threads}\naccept: ${accept}\n`)
+      const next = await upgrade(old, start, threads % 2 === 0 ? 'new first' : 'old first')
+      assert.equal(next[1], address)
+      assert.equal((await old.ended).code, 0)
+      old = next[0]
+      for (const each of load) await each.more(10)
+    }
+    assert.deepEqual((await Promise.all(load.map((each) => each.stop()))).flat(), [])
+    old.kill('SIGTERM')
+    assert.equal((await old.ended).code, 0)
+  })
 
   test('lets a download and an upload that have begun end on the old process', async (t) => {
     let finish = (): void => {}
@@ -140,6 +167,8 @@ describe('an upgrade', { timeout: 60_000 }, () => {
 interface Setup {
   readonly folder: string
   readonly args: readonly string[]
+  /** Adds keys to the file of those that are started from now on, in place of those that were added before. */
+  readonly configure: (keys: string) => void
   /** Starts a balancer on a free port and a unix socket; resolves when it listens. */
   readonly start: (...more: string[]) => Promise<[Program, string]>
 }
@@ -147,7 +176,10 @@ interface Setup {
 async function setup(t: TestContext, backend: string, keys = PATIENT_UPGRADE): Promise<Setup> {
   const folder = temporaryFolder(t)
   const conf = join(folder, 'conf.yaml')
-  writeFileSync(conf, `${keys}\ngrace_period_seconds: 20\n`)
+  const configure = (more: string): void => {
+    writeFileSync(conf, `${keys}\ngrace_period_seconds: 20\n${more}`)
+  }
+  configure('')
   const listeners = ['--listen', '127.0.0.1:0', '--listen', `unix:${join(folder, 'a.sock')}`]
   const args = ['proxy', '--to', backend, ...listeners, '-c', conf]
   const start = async (...more: string[]): Promise<[Program, string]> => {
@@ -156,7 +188,7 @@ async function setup(t: TestContext, backend: string, keys = PATIENT_UPGRADE): P
     await program.match(/listening on unix:/)
     return [program, address]
   }
-  return { folder, args, start }
+  return { folder, args, configure, start }
 }
 
 /** Resolves when the new process listens. */

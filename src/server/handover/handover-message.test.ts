@@ -21,11 +21,16 @@ describe("Pingora's message", () => {
   })
 
   test('is refused where it would not fit or be understood', () => {
-    const many = (count: number) => new Array<string>(count).fill('127.0.0.1:80')
+    const many = (count: number) => Array.from({ length: count }, (_, at) => `127.0.0.1:${at + 10}`)
     assert.equal(encodeForPingora(many(32)).length, 32 * 13 - 1)
     for (const names of [many(33), [`unix:/${'x'.repeat(2_048)}`], ['unix:/a b']]) {
       assert.throws(() => encodeForPingora(names), FAILED)
     }
+  })
+
+  test('is refused where an address has several sockets, of which Pingora would keep one', () => {
+    const message = /one socket for an address, and 0\.0\.0\.0:80 has several/
+    assert.throws(() => encodeForPingora([...NAMES, NAMES[0]!]), { ...FAILED, message })
   })
 })
 

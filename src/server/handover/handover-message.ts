@@ -22,6 +22,12 @@ export interface HandoverBatch {
  * @throws {@link ProxyError} `PGR_HANDOVER_FAILED` where they do not fit into what it reads.
  */
 export function encodeForPingora(names: readonly string[]): Buffer {
+  // It would keep one of them, and never accept what waits in the others.
+  const shared = names.find((name, index) => names.indexOf(name) !== index)
+  if (shared !== undefined) {
+    const reason = `the new process speaks Pingora's protocol, which passes one socket for an address, and ${shared} has several (accept: reuseport)`
+    throw new ProxyError('PGR_HANDOVER_FAILED', reason)
+  }
   const text = names.map((name) => name.replace(/^unix:/, '')).join(' ')
   const hasBlank = names.some((name) => name.includes(' '))
   const bytes = Buffer.from(text)

@@ -173,7 +173,8 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
       const { path, receive } = setup(t)
       const network = new NodeNetwork()
       const file = join(dirname(path), 'a.sock')
-      const socket = await network.listeningSockets!.listen({ kind: 'unix', path: file }, {})
+      const listening = network.listeningSockets!
+      const [socket] = await listening.listen({ kind: 'unix', path: file }, {})
       t.after(() => {
         sockets.close(socket.fd)
       })
@@ -188,11 +189,11 @@ describe('the handover', { skip: libc === null && 'no libc here', timeout: 20_00
       const received = await receiving
       closeAll(t, received.sockets)
       // A stop that comes meanwhile must not take it from the new process.
-      if (ending === 'acknowledge') network.listeningSockets!.release(socket)
+      if (ending === 'acknowledge') listening.release(socket)
       if (ending === 'acknowledge') await received.acknowledge()
       else received.abandon()
       assert.equal(await isServed, ending === 'acknowledge')
-      network.listeningSockets!.release(socket)
+      listening.release(socket)
       assert.equal(existsSync(file), ending === 'acknowledge')
     })
   }

@@ -1,4 +1,4 @@
-/** `Adoption`: a worker's listeners, whose connections the main thread has accepted. */
+/** `Adoption`: a worker's listeners, whose connections or sockets come from the main thread. */
 import type {
   Connection,
   DescriptorNetwork,
@@ -6,15 +6,21 @@ import type {
   Listener,
   SocketAddress,
 } from '../../transport/index.js'
-import type { ToWorker } from './worker-messages.js'
+import type { Deal, Lease } from './worker-messages.js'
 
-type Deal = Extract<ToWorker, { kind: 'deal' }>
+/** A listener of this thread. */
+interface OwnListener {
+  readonly options: ListenOptions
+  readonly onConnection: (connection: Connection) => void
+  /** The sockets that this thread accepts on by itself. */
+  readonly accepting: Promise<Pick<Listener, 'close'>>[]
+}
 
-/** One per thread: takes connections over, each for the listener that it was accepted on. */
+/** One per thread: takes over what comes, each for the listener that it belongs to. */
 export class Adoption {
   readonly #descriptors: DescriptorNetwork
   readonly #adopted: Int32Array
-  readonly #listeners = new Map<string, AdoptingListener>()
+  readonly #listeners = new Map<string, OwnListener>()
 
   /** @param adopted counts what was taken over, in memory that the main thread reads. */
   constructor(descriptors: DescriptorNetwork, adopted: SharedArrayBuffer) {
@@ -31,36 +37,45 @@ export class Adoption {
   listen(
     key: string,
     address: SocketAddress,
-    { forTls = false }: ListenOptions,
+    options: ListenOptions,
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
-    this.#listeners.set(key, { forTls, onConnection })
-    // What was dealt before a stop still comes, and is served; closing is the main thread's.
-    return Promise.resolve({ address, close: () => Promise.resolve() })
+    const accepting: OwnListener['accepting'] = []
+    this.#listeners.set(key, { options, onConnection, accepting })
+    // What was dealt before a stop still comes, and is served; closing the socket is the main thread's.
+    const close = async (): Promise<void> => {
+      const all = await Promise.all(accepting.splice(0))
+      await Promise.all(all.map((each) => each.close()))
+    }
+    return Promise.resolve({ address, close })
   }
 
-  /** Takes one connection over; it stays the main thread's until this has counted it. */
-  adopt({ key, bound, fd }: Deal): void {
+  /** Takes a descriptor over; it stays the main thread's until this has counted it. */
+  adopt(message: Deal | Lease): void {
+    const { key, bound, fd } = message
     const listener = this.#listeners.get(key)
     if (listener === undefined) {
       this.#count()
       this.#descriptors.discard(fd)
       return
     }
-    const { forTls, onConnection } = listener
-    const onAdopted = (connection: Connection): void => {
+    const { options, onConnection, accepting } = listener
+    if (message.kind === 'deal') {
+      const onAdopted = (connection: Connection): void => {
+        this.#count()
+        onConnection(connection)
+      }
+      this.#descriptors.adopt(fd, bound, onAdopted, options.forTls)
+    } else {
+      const adopt = (accepted: number): void => {
+        this.#descriptors.adopt(accepted, bound, onConnection, options.forTls)
+      }
+      accepting.push(this.#descriptors.accept(message, options, adopt))
       this.#count()
-      onConnection(connection)
     }
-    this.#descriptors.adopt(fd, bound, onAdopted, forTls)
   }
 
   #count(): void {
     Atomics.add(this.#adopted, 0, 1)
   }
-}
-
-interface AdoptingListener {
-  readonly forTls: boolean
-  readonly onConnection: (connection: Connection) => void
 }

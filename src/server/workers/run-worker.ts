@@ -1,4 +1,4 @@
-/** What a server does in a worker thread: serves what the main thread has accepted. */
+/** What a server does in a worker thread: serves what the main thread has accepted or lets it accept. */
 import { ProxyError, describeThrown } from '../../error/index.js'
 import { DescriptorTable, RingLoop } from '../../transport/internal.js'
 import { ServiceGraph } from '../service-graph.js'
@@ -34,8 +34,8 @@ export async function runWorker(
     adoption.listen(key, address, options, onConnection)
   const stopped = new Promise<Extract<ToWorker, { kind: 'stop' }>>((resolve) => {
     port.on('message', (message: ToWorker) => {
-      if (message.kind === 'deal') adoption.adopt(message)
-      else resolve(message)
+      if (message.kind === 'stop') resolve(message)
+      else adoption.adopt(message)
     })
   })
   const own = new ServiceGraph()

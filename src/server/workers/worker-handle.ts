@@ -8,9 +8,7 @@ import { DescriptorTable } from '../../transport/internal.js'
 import type { ServiceContext, ServiceStopOptions } from '../service.js'
 import { inheritance } from './inheritance.js'
 import { workerStart } from './this-worker.js'
-import type { FromWorker, ToWorker } from './worker-messages.js'
-
-type Deal = Extract<ToWorker, { kind: 'deal' }>
+import type { Deal, FromWorker, Lease, ToWorker } from './worker-messages.js'
 
 /** What a worker is made of. */
 export interface WorkerHandleOptions {
@@ -27,8 +25,8 @@ export interface WorkerEnd {
   readonly reason: string
   readonly wasReady: boolean
   readonly ranMs: number
-  /** What was dealt to it and not taken over. */
-  readonly unadopted: readonly Deal[]
+  /** What was given to it and not taken over. */
+  readonly unadopted: readonly (Deal | Lease)[]
 }
 
 /** A worker from its start to its end. */
@@ -47,8 +45,8 @@ export class WorkerHandle {
   readonly #port: MessagePort
   readonly #logger: Logger
   readonly #adopted = new Int32Array(new SharedArrayBuffer(4))
-  /** Dealt and, for all that was known, not adopted; with how many were before the first of them. */
-  #dealt: Deal[] = []
+  /** Given to it and, for all that was known, not adopted; with how many were before the first of them. */
+  #given: (Deal | Lease)[] = []
   #adoptedBefore = 0
   #reason = ''
   #onReady: () => void = () => undefined
@@ -99,11 +97,11 @@ export class WorkerHandle {
     this.ready = this.#untilReady(context)
   }
 
-  /** Gives a connection away; it is ours again if the worker ends before it takes it over. */
-  deal(deal: Deal): void {
-    this.#dealt.push(deal)
-    this.#port.postMessage(deal satisfies ToWorker)
-    if (this.#dealt.length > FORGET_AFTER) this.#unadopted()
+  /** Gives a descriptor away; it is ours again if the worker ends before it takes it over. */
+  give(message: Deal | Lease): void {
+    this.#given.push(message)
+    this.#port.postMessage(message satisfies ToWorker)
+    if (this.#given.length > FORGET_AFTER) this.#unadopted()
   }
 
   /** Resolves when its thread has ended. */
@@ -112,24 +110,27 @@ export class WorkerHandle {
     await this.ended
   }
 
-  /** Ends its thread wherever that is. Resolves when it has ended. */
-  async terminate(): Promise<void> {
+  /**
+   * Ends its thread wherever that is. Resolves when it has ended.
+   * @param reason why, for the log. Default: as it ends.
+   */
+  async terminate(reason: string = ''): Promise<void> {
+    if (reason !== '') this.#reason = reason
     void this.#worker.terminate()
     await this.ended
   }
 
-  /** Forgets what the worker has taken over since, which comes in the order in which it was dealt. */
-  #unadopted(): readonly Deal[] {
+  /** Forgets what the worker has taken over since, which comes in the order in which it was given. */
+  #unadopted(): readonly (Deal | Lease)[] {
     const adopted = Atomics.load(this.#adopted, 0)
-    this.#dealt = this.#dealt.slice((adopted - this.#adoptedBefore) | 0)
+    this.#given = this.#given.slice((adopted - this.#adoptedBefore) | 0)
     this.#adoptedBefore = adopted
-    return this.#dealt
+    return this.#given
   }
 
   #untilReady({ env }: ServiceContext): Promise<void> {
     const timer = env.clock.schedule(START_MS, () => {
-      this.#reason = `it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`
-      void this.terminate()
+      void this.terminate(`it did not come to run() within ${START_MS / 1_000} s; ${ADVICE}`)
     })
     return new Promise((resolve, reject) => {
       this.#onReady = () => {
@@ -168,5 +169,5 @@ const ADVICE =
  * of this. The defaults are 48 MB up to Node 22, 192 in Node 24, and 96 in Node 26.
  */
 const YOUNG_MB = 24
-/** The list of what was dealt is looked through after so many. */
+/** The list of what was given is looked through after so many. */
 const FORGET_AFTER = 256

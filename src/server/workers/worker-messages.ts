@@ -1,17 +1,26 @@
 /** What the main thread and its workers say to each other. */
-import type { SocketAddress } from '../../transport/index.js'
+import type { AcceptingSocket, SocketAddress } from '../../transport/index.js'
 import type { LogEntry } from './forwarding-logger.js'
 import type { ServiceStopOptions } from '../service.js'
 
+/** A connection for the listener `key`, bound at `bound`; the worker owns its descriptor now. */
+export interface Deal {
+  readonly kind: 'deal'
+  readonly key: string
+  readonly bound: SocketAddress
+  readonly fd: number
+}
+
+/** A socket to accept on for the listener `key`; the worker owns its descriptor now. */
+export interface Lease extends AcceptingSocket {
+  readonly kind: 'accept'
+  readonly key: string
+}
+
 /** From the main thread. */
 export type ToWorker =
-  /** A connection for the listener `key`, bound at `bound`; the worker owns its descriptor now. */
-  | {
-      readonly kind: 'deal'
-      readonly key: string
-      readonly bound: SocketAddress
-      readonly fd: number
-    }
+  | Deal
+  | Lease
   /** Stop as a service does. */
   | { readonly kind: 'stop'; readonly options: ServiceStopOptions }
 

@@ -1,5 +1,6 @@
 /** `WorkerPool`: the threads that serve, as one service of the main thread. */
 import { ProxyError, describeThrown } from '../../error/index.js'
+import type { LogFields } from '../../observability/index.js'
 import type { Libc } from '../../os/internal.js'
 import { Sockets, loadLibc } from '../../os/internal.js'
 import type {
@@ -8,26 +9,29 @@ import type {
   Listener,
   ListeningSockets,
   SocketAddress,
+  SocketsOfListener,
 } from '../../transport/index.js'
 import type { Service, ServiceContext, ServiceStopOptions } from '../service.js'
+import type { AcceptMode } from './accept-mode.js'
+import { Leases } from './leases.js'
 import { WorkerHandle } from './worker-handle.js'
 import type { WorkerEnd } from './worker-handle.js'
-import type { ToWorker } from './worker-messages.js'
-
-type Deal = Extract<ToWorker, { kind: 'deal' }>
+import type { Deal } from './worker-messages.js'
 
 /** What a pool is made of. */
 export interface WorkerPoolOptions {
   /** How many workers. */
   readonly threads: number
+  /** How connections come to them. */
+  readonly accept: AcceptMode
   /** The program's file, which every worker runs. */
   readonly entry: string
 }
 
 /**
- * Starts the workers, deals connections to them in turn, exactly evenly, and puts another in the place
- * of one that ends. Only the connections of that one are lost: those that it had not taken over yet
- * are dealt again.
+ * Starts the workers, deals connections to them in turn, exactly evenly, or has them accept by
+ * themselves, and puts another in the place of one that ends. Only the connections of that one are
+ * lost: those that it had not taken over yet are dealt again.
  */
 export class WorkerPool implements Service {
   readonly name = 'workers'
@@ -35,7 +39,9 @@ export class WorkerPool implements Service {
   readonly #workers: (WorkerHandle | null)[]
   /** Connections for which there is no worker at the moment. */
   #waiting: Deal[] = []
-  readonly #accepting = new Set<{ close(): Promise<void> }>()
+  readonly #accepting = new Set<Pick<Listener, 'close'>>()
+  /** `null` while connections are dealt. */
+  #leases: Leases | null = null
   #next = 0
   #context: ServiceContext | null = null
   #stopping = false
@@ -54,8 +60,10 @@ export class WorkerPool implements Service {
 
   /** Resolves when all workers are ready. @throws {@link ProxyError} `PGR_WORKER_FAILED` (rejects). */
   async start(context: ServiceContext): Promise<void> {
-    this.check()
+    const libc = loadLibc() ?? fail()
+    const { accept, threads } = this.#options
     this.#context = context
+    if (accept !== 'deal') this.#leases = new Leases(accept, threads, new Sockets(libc))
     await Promise.all(this.#workers.map((_, index) => this.#startWorker(index).ready))
   }
 
@@ -81,22 +89,56 @@ export class WorkerPool implements Service {
     return this.#context?.env.network.descriptors ?? fail()
   }
 
-  /** Opens a listener whose connections are dealt to the workers, for their listener `key`. */
+  /** Opens a listener whose connections go to the workers, for their listener `key`. */
   async listen(key: string, address: SocketAddress, options: ListenOptions): Promise<Listener> {
     this.#checkServed(key)
     const sockets = this.#sockets
-    const socket = await sockets.listen(address, options)
-    const { bound } = socket
-    const accepting = await this.#descriptors.accept(socket, options, (fd) => {
-      this.#deal({ kind: 'deal', key, bound, fd })
-    })
+    const { accept, threads } = this.#options
+    const own = await sockets.listen(address, options, accept === 'reuseport' ? threads : 1)
+    const accepting =
+      this.#leases === null
+        ? await this.#dealFrom(key, own, options)
+        : this.#lease(this.#leases, key, own)
     this.#accepting.add(accepting)
     return {
-      address: bound,
+      address: own[0].bound,
       close: () => {
-        sockets.release(socket)
+        for (const socket of own) sockets.release(socket)
         this.#accepting.delete(accepting)
         return accepting.close()
+      },
+    }
+  }
+
+  /** Has this thread accept. */
+  async #dealFrom(
+    key: string,
+    sockets: SocketsOfListener,
+    options: ListenOptions,
+  ): Promise<Pick<Listener, 'close'>> {
+    const accepting = await Promise.all(
+      sockets.map((socket) => {
+        const { bound } = socket
+        return this.#descriptors.accept(socket, options, (fd) => {
+          this.#deal({ kind: 'deal', key, bound, fd })
+        })
+      }),
+    )
+    return {
+      close: async () => {
+        await Promise.all(accepting.map((each) => each.close()))
+      },
+    }
+  }
+
+  /** Has the workers accept. */
+  #lease(leases: Leases, key: string, sockets: SocketsOfListener): Pick<Listener, 'close'> {
+    const ready = this.#workers.filter((worker) => worker?.isReady === true)
+    leases.add(key, sockets, ready as WorkerHandle[])
+    return {
+      close: () => {
+        leases.remove(key)
+        return Promise.resolve()
       },
     }
   }
@@ -116,7 +158,7 @@ export class WorkerPool implements Service {
       const worker = this.#workers[this.#next]
       this.#next = (this.#next + 1) % this.#workers.length
       if (worker?.isReady === true) {
-        worker.deal(deal)
+        worker.give(deal)
         return
       }
     }
@@ -131,6 +173,7 @@ export class WorkerPool implements Service {
     this.#workers[index] = worker
     worker.ready.then(
       () => {
+        this.#leases?.grantAll(worker)
         for (const deal of this.#waiting.splice(0)) this.#deal(deal)
       },
       () => undefined,
@@ -147,16 +190,21 @@ export class WorkerPool implements Service {
     const lost = worker.descriptors.closeAll(libc, new Sockets(libc), ours)
     this.#context?.env.sharedMemory.clearWorker(index + 1)
     this.#workers[index] = null
-    if (this.#stopping || !end.wasReady) {
-      for (const { fd } of end.unadopted) this.#descriptors.discard(fd)
-      return
+    const goesOn = !this.#stopping && end.wasReady
+    let dealtAgain = 0
+    for (const message of end.unadopted) {
+      if (goesOn && message.kind === 'deal') {
+        this.#deal(message)
+        dealtAgain++
+      } else {
+        this.#descriptors.discard(message.fd)
+      }
     }
-    for (const deal of end.unadopted) this.#deal(deal)
-    this.#replace(index, end, lost)
+    if (goesOn) this.#replace(index, end, { connectionsLost: lost, dealtAgain })
   }
 
   /** A worker that keeps ending is started again ever more slowly, one that ran for long at once. */
-  #replace(index: number, end: WorkerEnd, lost: number): void {
+  #replace(index: number, end: Omit<WorkerEnd, 'unadopted'>, losses: LogFields): void {
     const context = this.#context ?? fail()
     const { clock } = context.env
     const before = this.#backOffMs[index] ?? 0
@@ -165,16 +213,15 @@ export class WorkerPool implements Service {
     this.#backOffMs[index] = delayMs
     context.logger.error(`worker ${index + 1} ended, starting another`, {
       reason: end.reason,
-      connectionsLost: lost,
-      dealtAgain: end.unadopted.length,
+      ...losses,
       delayMs,
     })
     clock.schedule(delayMs, () => {
-      if (!this.#stopping) this.#restart(index, end)
+      if (!this.#stopping) this.#restart(index)
     })
   }
 
-  #restart(index: number, before: WorkerEnd): void {
+  #restart(index: number): void {
     const { logger } = this.#context ?? fail()
     this.#startWorker(index).ready.then(
       () => {
@@ -182,7 +229,7 @@ export class WorkerPool implements Service {
       },
       (thrown: unknown) => {
         const reason = describeThrown(thrown)
-        if (!this.#stopping) this.#replace(index, { ...before, reason, ranMs: 0, unadopted: [] }, 0)
+        if (!this.#stopping) this.#replace(index, { reason, wasReady: false, ranMs: 0 }, {})
       },
     )
   }

@@ -130,13 +130,15 @@ export class NodeNetwork implements Network {
       throw noSocketOptions(`listen ${formatAddress(address)}`)
     if (listeningSockets === null)
       return listenOn(address, options, this.#clock, this.#accept(onConnection, options))
-    const socket = await listeningSockets.listen(address, options)
-    const listener = await this.#acceptOn(socket, options, onConnection)
+    const sockets = await listeningSockets.listen(address, options)
+    const accepting = await Promise.all(
+      sockets.map((socket) => this.#acceptOn(socket, options, onConnection)),
+    )
     return {
-      address: socket.bound,
-      close: () => {
-        listeningSockets.release(socket)
-        return listener.close()
+      address: sockets[0].bound,
+      close: async () => {
+        for (const socket of sockets) listeningSockets.release(socket)
+        await Promise.all(accepting.map((each) => each.close()))
       },
     }
   }
