@@ -181,6 +181,29 @@ describe('threads where the kernel refuses io_uring', { timeout: 120_000 }, () =
       assert.deepEqual(await program.ended, { code: 0, signal: null })
     })
 
+    for (const accept of ['shared', 'reuseport'] as const) {
+      test(`accept by themselves with ${accept}, with the ${way} of Node`, async (t) => {
+        const { program, port } = await start(t, 2, { preload, variables, accept })
+        const clients = await connect(t, port, 20)
+        const threads = await Promise.all(clients.map((client) => threadOf(client)))
+        const before = descriptorsOf(program)
+        clients[0]!.write(get('/exit'))
+        for (const [index, client] of clients.entries()) {
+          if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
+          else assert.equal(await threadOf(client), threads[index])
+        }
+        await program.match(/worker \d serves again/)
+        for (const client of clients) client.destroy()
+        const next = await connect(t, port, 20)
+        const nextThreads = await Promise.all(next.map((client) => threadOf(client)))
+        assert.ok(!nextThreads.includes(threads[0]!))
+        assertNoRings(program)
+        assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
+        program.kill('SIGTERM')
+        assert.deepEqual(await program.ended, { code: 0, signal: null })
+      })
+    }
+
     test(`proxy over TCP and unix sockets, with the ${way} of Node`, async (t) => {
       const folder = temporaryFolder(t)
       const path = join(folder, 'a.sock')
