@@ -120,6 +120,24 @@ function testExchanges(io: NodeNetworkOptions['io']): void {
     assert.equal((await trailers)[0]['x-sum'], 'got yes')
   })
 
+  test('trailers before the end of the request arrive before the reset', async (t) => {
+    const { session } = await start(
+      t,
+      (_sent, answer) => {
+        answer.writeHead(200, { Trailer: 'x-sum' })
+        answer.write('body')
+        answer.addTrailers({ 'X-Sum': 'early' })
+        answer.end()
+      },
+      { io },
+    )
+    const stream = session.request({ ':method': 'POST', te: 'trailers' }, { endStream: false })
+    const trailers = once(stream, 'trailers') as Promise<[IncomingHttpHeaders]>
+    assert.equal((await read(stream)).body, 'body')
+    assert.equal((await trailers)[0]['x-sum'], 'early')
+    assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR)
+  })
+
   test('interim responses go through', async (t) => {
     const { session } = await start(
       t,

@@ -7,6 +7,7 @@ import type { HeaderMap, HttpDate, RequestHeader, ResponseHeader } from '../../h
 import { TUNNEL, declaredLength } from '../../protocols/index.js'
 import type { BodyLength } from '../../protocols/index.js'
 import type { Clock, Deadline, DeadlineWheel } from '../../time/index.js'
+import { afterTurn } from '../../time/internal.js'
 import type { ConnectionDigest } from '../../transport/index.js'
 import type { DownstreamHandler, DownstreamSession } from '../downstream-session.js'
 import type { DownstreamTimeouts } from '../h1-server-options.js'
@@ -340,8 +341,11 @@ export class H2DownstreamSession implements DownstreamSession {
   #sendTrailers(): void {
     if (!this.#isOpen) return
     this.#stream.sendTrailers(this.#trailers === null ? {} : trailerFields(this.#trailers))
-    this.#awaitsTrailers = false
-    if (this.#finished && !this.#requestIsOver) this.#closeCleanly()
+    // They leave when Node is done with its turn; a reset before that would go out in their place.
+    afterTurn(() => {
+      this.#awaitsTrailers = false
+      if (this.#finished && !this.#requestIsOver && this.#isOpen) this.#closeCleanly()
+    })
   }
 
   /** What is 101 in HTTP/1 is 200 here, and needs no proof of understanding (RFC 8441 §5). */
