@@ -1,7 +1,9 @@
 /** The one place where a failure becomes a response. */
 import type { ProxyError } from '../error/index.js'
 import { ResponseHeader, reasonPhrase } from '../http/index.js'
+import type { RequestHeader } from '../http/index.js'
 import type { CompleteResponse } from '../session/index.js'
+import { grpcResponse, isGrpc } from './grpc-response.js'
 
 /** The response to a request that failed with `error`; says nothing about the inside of the proxy. */
 export function errorResponse(error: ProxyError): CompleteResponse {
@@ -11,14 +13,39 @@ export function errorResponse(error: ProxyError): CompleteResponse {
   return response
 }
 
+/**
+ * The response to `request`, which failed with `error` and is answered with `status`, in the form that
+ * its client understands.
+ * @param text its body, or the message of a gRPC call. Default: status and reason.
+ */
+export function failureResponse(
+  request: RequestHeader,
+  error: ProxyError,
+  status: number,
+  text?: string,
+): CompleteResponse {
+  if (!isGrpc(request)) return statusResponse(status, text)
+  return grpcResponse(status, text ?? statusText(status), LATE.has(error.code))
+}
+
 /** A small plain response with `status`. @param text its body. Default: status and reason. */
-export function statusResponse(status: number, text?: string): CompleteResponse {
+function statusResponse(status: number, text?: string): CompleteResponse {
   const header = new ResponseHeader(status)
-  const body = Buffer.from(text ?? `${status} ${reasonPhrase(status)}`.trimEnd() + '\n')
+  const body = Buffer.from(text ?? `${statusText(status)}\n`)
   header.insertHeader('Content-Type', 'text/plain; charset=utf-8')
   header.insertHeader('Content-Length', String(body.length))
   header.insertHeader('Cache-Control', 'private, no-store')
   return { header, body }
 }
 
+function statusText(status: number): string {
+  return `${status} ${reasonPhrase(status)}`.trimEnd()
+}
+
+/** Time-outs of what had begun; who hears of another failure may think that nothing was done. */
+const LATE: ReadonlySet<string> = new Set([
+  'PGR_BODY_TIMEOUT',
+  'PGR_UPSTREAM_READ_TIMEOUT',
+  'PGR_UPSTREAM_WRITE_TIMEOUT',
+])
 const NOT_CONNECT = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'

@@ -5,7 +5,7 @@ import type { DownstreamSession } from '../session/index.js'
 import type { HttpPeer } from '../transport/index.js'
 import { AttemptRunner } from './attempt-runner.js'
 import type { AttemptOwner, PipelineContext } from './attempt-runner.js'
-import { statusResponse } from './error-response.js'
+import { failureResponse } from './error-response.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
 import { logFailure } from './log-failure.js'
@@ -201,7 +201,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
       downstream.abort()
       return
     }
-    const { header, body } = statusResponse(status, verdict.body)
+    const { header, body } = failureResponse(session.reqHeader, error, status, verdict.body)
     // Refused bodies and half-read ones: the connection's place in the stream is not known for sure.
     if (error.source === 'downstream') downstream.keepAlive = false
     downstream.writeHeader(header, body.length)

@@ -11,7 +11,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { ProxyError } from '../../src/error/index.js'
+import type { PeerOptions } from '../../src/transport/index.js'
 import { testCa } from '../helpers/certificates.js'
+import { freePort } from '../helpers/free-port.js'
 import { ProbeClient, metadataOf, startProbeServer } from '../helpers/grpc.js'
 import type { ProbeMethods, ProbeServer } from '../helpers/grpc.js'
 import { startProxy } from '../helpers/start-proxy.js'
@@ -358,6 +361,32 @@ function testFailures(way: Way): void {
     assert.equal(String((await client.unary(Buffer.alloc(0))).value), 'new')
   })
 
+  test('what the proxy answers itself is the status of the call', async (t) => {
+    const failures: [StartProxyOptions, number, string][] = [
+      [{}, status.UNAVAILABLE, '502 Bad Gateway'],
+      [{ hooks: { upstreamPeer: () => undefined } }, status.UNAVAILABLE, '503 Service Unavailable'],
+      [
+        { hooks: { failToProxy: () => ({ status: 429, body: 'später' }) } },
+        status.UNAVAILABLE,
+        'später',
+      ],
+      [{ hooks: { requestFilter: refuse } }, status.UNAUTHENTICATED, '401 Unauthorized'],
+    ]
+    const port = await freePort()
+    for (const [options, code, details] of failures) {
+      const { client } = await startBetween(t, way, port, options)
+      const { error } = await client.unary(Buffer.alloc(0))
+      assert.deepEqual([error?.code, error?.details], [code, details])
+    }
+  })
+
+  test('a server that is silent for too long is no reason to call again', async (t) => {
+    const peer = { ...(await peerOf(way)), readTimeoutMs: 200 }
+    const { client } = await start(t, way, { list: () => undefined }, { peer })
+    const { code, details } = await errorOf(client.list(Buffer.alloc(0)))
+    assert.deepEqual([code, details], [status.DEADLINE_EXCEEDED, '504 Gateway Timeout'])
+  })
+
   test('a server that breaks off ends its calls, and none hangs', async (t) => {
     const began: ServerWritableStream<Buffer, Buffer>[] = []
     const { client, server } = await start(t, way, {
@@ -395,16 +424,22 @@ async function startBetween(
   const { ca, leaf } = await secrets()
   const proxy = await startProxy(port, {
     listener: way === 'h2 to h2c' ? { tls: { certificates: [leaf] } } : { h2c: true },
-    peer: {
-      maxH2Streams: 100,
-      ...(way === 'h2c to h2' ? { protocol: 'h2', tls: true, ca } : { protocol: 'h2c' }),
-    },
+    peer: await peerOf(way),
     ...options,
   })
   t.after(() => {
     proxy.destroy()
   })
   return { client: new ProbeClient(t, proxy.port, way === 'h2 to h2c' ? ca : undefined), proxy }
+}
+
+async function peerOf(way: Way): Promise<PeerOptions> {
+  if (way !== 'h2c to h2') return { protocol: 'h2c', maxH2Streams: 100 }
+  return { protocol: 'h2', tls: true, ca: (await secrets()).ca, maxH2Streams: 100 }
+}
+
+function refuse(): never {
+  throw ProxyError.httpStatus(401)
 }
 
 async function serverCertificate(way: Way): Promise<Secrets['leaf'] | undefined> {
