@@ -29,8 +29,8 @@ function ignoreError(): void {
 }
 
 /** In a worker: the main thread's log. */
-export function workerLogger({ port, logLevel: level }: WorkerStart): Logger {
-  return new ForwardingLogger(level, (entry) => {
+export function workerLogger({ port, logLevel: level, unwritten }: WorkerStart): Logger {
+  return new ForwardingLogger(level, new Int32Array(unwritten), (entry) => {
     port.postMessage({ kind: 'log', entry } satisfies FromWorker)
   })
 }

@@ -13,6 +13,8 @@ export interface WorkerStart {
   readonly configuration: object
   /** Counts the connections that the worker has taken over; the main thread compares. */
   readonly adopted: SharedArrayBuffer
+  /** Counts the log entries that it has handed on and the main thread has not written. */
+  readonly unwritten: SharedArrayBuffer
   /** What `inheritFromMain` returns, in order. */
   readonly inherited: readonly unknown[]
   /** From which level on its log is wanted. */

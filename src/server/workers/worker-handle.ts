@@ -45,6 +45,7 @@ export class WorkerHandle {
   readonly #port: MessagePort
   readonly #logger: Logger
   readonly #adopted = new Int32Array(new SharedArrayBuffer(4))
+  readonly #unwritten = new Int32Array(new SharedArrayBuffer(4))
   /** Given to it and, for all that was known, not adopted; with how many were before the first of them. */
   #given: (Deal | Lease)[] = []
   #adoptedBefore = 0
@@ -64,6 +65,7 @@ export class WorkerHandle {
       port: port2,
       configuration: Object.assign({}, context.configuration),
       adopted: this.#adopted.buffer,
+      unwritten: this.#unwritten.buffer,
       descriptors: this.descriptors.memory,
       inherited: inheritance(),
       logLevel: context.logger.level,
@@ -146,6 +148,7 @@ export class WorkerHandle {
 
   #receive(message: FromWorker): void {
     if (message.kind === 'log') {
+      Atomics.sub(this.#unwritten, 0, 1)
       const { level, message: text, fields } = message.entry
       this.#logger[level](text, { worker: this.index, ...fields })
     } else if (message.kind === 'failed') {

@@ -54,12 +54,13 @@ export class WorkerPool implements Service {
   }
 
   /** @throws {@link ProxyError} `PGR_NOT_AVAILABLE` where descriptors cannot go from thread to thread. */
-  check(): void {
-    if (loadLibc() === null) throw notAvailable()
+  check({ env }: ServiceContext): void {
+    if (!env.network.listeningSockets) throw notAvailable()
   }
 
   /** Resolves when all workers are ready. @throws {@link ProxyError} `PGR_WORKER_FAILED` (rejects). */
   async start(context: ServiceContext): Promise<void> {
+    this.check(context)
     const libc = loadLibc() ?? fail()
     const { accept, threads } = this.#options
     this.#context = context
@@ -236,7 +237,8 @@ export class WorkerPool implements Service {
 }
 
 function notAvailable(): ProxyError {
-  return new ProxyError('PGR_NOT_AVAILABLE', 'threads above 1 need Linux and the package koffi')
+  const needs = 'Linux, the package koffi, and a NodeNetwork without another io than its default'
+  return new ProxyError('PGR_NOT_AVAILABLE', `threads above 1 need ${needs}`)
 }
 
 function fail(): never {
