@@ -6,6 +6,7 @@ import type { Child, Children } from './children.js'
 import { PROXY_CORE, findProgram, freePort, packageVersion, versionOf } from './machine.js'
 import { nginxConfiguration } from './nginx-configuration.js'
 import { childrenOf } from './process-usage.js'
+import type { Scenario } from './scenarios.js'
 
 /** The name of a program as `--only` takes it. */
 export type ContenderName = 'ours' | 'nginx' | 'haproxy' | 'http-proxy' | 'httpxy' | 'fast-proxy'
@@ -16,15 +17,22 @@ export interface Contender {
   readonly version: string | undefined
   /** Whether it is a Node peer from npm, which our requests/s are compared with. */
   readonly fromNpm: boolean
-  /** Whether it takes part in scenarios with TLS. */
-  readonly speaksTls: boolean
+  /** Whether it takes part in scenarios with TLS or HTTP/2. */
+  readonly speaksMore: boolean
   /**
    * The command that listens on `port` and forwards to `backend`; files go below `directory`.
-   * @param tls what clients are served with; `null`: in the clear.
    */
-  command(port: number, backend: string, directory: string, tls: TlsFiles | null): readonly string[]
+  command(port: number, backend: string, directory: string, clients: Clients): readonly string[]
   /** The processes that do the work: an nginx master only watches its workers. */
   measuredPids(pid: number): readonly number[]
+}
+
+/** How clients are served. */
+export interface Clients {
+  /** `null`: in the clear. */
+  readonly tls: TlsFiles | null
+  /** Whether they speak HTTP/2. */
+  readonly http2: boolean
 }
 
 /** Paths of a certificate and its key. */
@@ -61,13 +69,13 @@ export async function startProxy(
   children: Children,
   contender: Contender,
   backend: string,
-  speaksTls: boolean = false,
+  { tls, streams }: Pick<Scenario, 'tls' | 'streams'> = { tls: false, streams: 0 },
 ): Promise<RunningProxy> {
   const port = await freePort()
   const directory = join(children.directory, `${contender.name}-${port}`)
   mkdirSync(directory)
-  const tls = speaksTls ? writeCertificate(directory) : null
-  const command = contender.command(port, backend, directory, tls)
+  const clients = { tls: tls === false ? null : writeCertificate(directory), http2: streams > 0 }
+  const command = contender.command(port, backend, directory, clients)
   const begun = performance.now()
   const child = children.start(contender.name, PROXY_CORE, command)
   await child.listening(port)
@@ -89,9 +97,9 @@ function ours(places: Places): Contender {
     name: 'ours',
     version,
     fromNpm: false,
-    speaksTls: true,
-    command: (port, backend, _directory, tls) => {
-      const flags = tls ? [`--cert=${tls.cert}`, `--key=${tls.key}`] : []
+    speaksMore: true,
+    command: (port, backend, _directory, { tls, http2 }) => {
+      const flags = tls ? [`--cert=${tls.cert}`, `--key=${tls.key}`] : http2 ? ['--h2c'] : []
       return [process.execPath, places.ours, String(port), backend, ...flags]
     },
     measuredPids: (pid) => [pid],
@@ -104,7 +112,7 @@ function npmPeer(name: (typeof NPM_PEERS)[number], { root, programs }: Places): 
     name,
     version: packageVersion(name, root),
     fromNpm: true,
-    speaksTls: false,
+    speaksMore: false,
     command: (port, backend) => [process.execPath, program, String(port), backend],
     measuredPids: (pid) => [pid],
   }
@@ -116,10 +124,10 @@ function nginx(): Contender {
     name: 'nginx',
     version: program && versionOf(program, '-v'),
     fromNpm: false,
-    speaksTls: true,
-    command: (port, backend, directory, tls) => {
+    speaksMore: true,
+    command: (port, backend, directory, clients) => {
       const file = join(directory, 'nginx.conf')
-      writeFileSync(file, nginxConfiguration(directory, nginxProxy(port, backend, tls)))
+      writeFileSync(file, nginxConfiguration(directory, nginxProxy(port, backend, clients)))
       const errorLog = join(directory, 'error.log')
       return [program ?? 'nginx', '-c', file, '-p', directory, '-e', errorLog]
     },
@@ -129,7 +137,7 @@ function nginx(): Contender {
 
 // Response buffering stays at nginx's default, as almost everyone runs it, but never goes to disk:
 // what a temporary file costs is a question about the disk.
-function nginxProxy(port: number, backend: string, tls: TlsFiles | null): string {
+function nginxProxy(port: number, backend: string, { tls, http2 }: Clients): string {
   const certificate = tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};` : ''
   return `
     proxy_max_temp_file_size 0;
@@ -139,7 +147,7 @@ function nginxProxy(port: number, backend: string, tls: TlsFiles | null): string
       keepalive_requests 100000000;
     }
     server {
-      listen 127.0.0.1:${port} ${tls ? 'ssl ' : ''}backlog=4096;
+      listen 127.0.0.1:${port} ${tls ? 'ssl ' : ''}${http2 ? 'http2 ' : ''}backlog=4096;
       ${certificate}
       location / {
         proxy_pass http://backend;
@@ -155,7 +163,7 @@ function haproxy(): Contender {
     name: 'haproxy',
     version: program && versionOf(program, '-v'),
     fromNpm: false,
-    speaksTls: false,
+    speaksMore: false,
     command: (port, backend, directory) => {
       const file = join(directory, 'haproxy.cfg')
       writeFileSync(file, haproxyConfiguration(port, backend))

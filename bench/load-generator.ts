@@ -1,9 +1,10 @@
-/** Drives one program for a few seconds: wrk where it is installed, else autocannon from npm. */
-import { writeFileSync } from 'node:fs'
+/** Drives one program for a few seconds: wrk where it is installed, else autocannon from npm; h2load for HTTP/2. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { outputOf } from './children.js'
 import { LOAD_CORE, findProgram } from './machine.js'
 import type { Scenario } from './scenarios.js'
+import { percentiles } from './statistics.js'
 
 /** What a load generator saw in one window. */
 export interface LoadResult {
@@ -26,7 +27,43 @@ export interface LoadGenerator {
 /** @param directory - where wrk's reporting script is put. */
 export function chooseLoadGenerator(directory: string, programs: string): LoadGenerator {
   const wrk = findProgram('wrk')
-  return wrk === undefined ? nodeGenerator(programs) : wrkGenerator(wrk, directory, programs)
+  const http1 = wrk === undefined ? nodeGenerator(programs) : wrkGenerator(wrk, directory, programs)
+  return {
+    name: http1.name,
+    run: (port, scenario, seconds) =>
+      scenario.streams > 0
+        ? runH2load(directory, port, scenario, seconds)
+        : http1.run(port, scenario, seconds),
+  }
+}
+
+/** h2load sums up only means; its log has the time of each request. */
+async function runH2load(
+  directory: string,
+  port: number,
+  scenario: Scenario,
+  seconds: number,
+): Promise<LoadResult> {
+  const program = findProgram('h2load')
+  if (program === undefined) throw new Error('h2load is not installed')
+  const log = join(directory, 'h2load.log')
+  rmSync(log, { force: true })
+  const load = [`-c${scenario.connections}`, `-m${scenario.streams}`, `-D${seconds}`]
+  const url = urlOf(port, scenario)
+  await outputOf(LOAD_CORE, [program, ...load, '--log-file', log, url])
+  return readH2loadLog(readFileSync(log, 'latin1'), seconds)
+}
+
+/** @param log a line a request: when it began, its status or -1, and how long it took, in µs. */
+function readH2loadLog(log: string, seconds: number): LoadResult {
+  const timesMs: number[] = []
+  let errors = 0
+  for (const line of log.trimEnd().split('\n')) {
+    const [, status = '', took = ''] = line.split('\t')
+    if (/^[23]\d\d$/.test(status)) timesMs.push(Number(took) / 1_000)
+    else errors++
+  }
+  return { requests: timesMs.length, seconds, ...percentiles(timesMs), errors }
 }
 
 function wrkGenerator(wrk: string, directory: string, programs: string): LoadGenerator {

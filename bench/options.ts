@@ -7,8 +7,9 @@ export const USAGE = `npm run bench -- [options]
 
   (no option)        ours, nginx, HAProxy and the npm peers under four kinds of load; under 5 minutes
   --only A,B         only these of ours, nginx, haproxy, http-proxy, httpxy, fast-proxy
-  --scenario A,B     only these of small, 64k, 1m, close, tls, tls-full, tls-resumed
+  --scenario A,B     only these of small, 64k, 1m, close, tls, tls-full, tls-resumed, h2c, h2
   --tls              ours and nginx with TLS to clients: tls, tls-full, tls-resumed
+  --http2            ours and nginx with clients of HTTP/2, by h2load: h2c, h2
   --seconds N        length of one measurement; whole seconds. Default: 2
   --rounds N         measurements of each program, taken in turn. Default: 5 for small, 3 for others
   --json FILE        where the figures go. Default: bench/results/TIME.json
@@ -30,6 +31,7 @@ const CONTENDERS: readonly ContenderName[] = [
 ]
 const PLAIN: readonly ScenarioName[] = ['small', '64k', '1m', 'close']
 const WITH_TLS: readonly ScenarioName[] = ['tls', 'tls-full', 'tls-resumed']
+const WITH_HTTP2: readonly ScenarioName[] = ['h2c', 'h2']
 
 export type Mode = 'side-by-side' | 'smoke' | 'memory' | 'micro' | 'help'
 
@@ -56,6 +58,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       json: { type: 'string' },
       ours: { type: 'string' },
       tls: { type: 'boolean', default: false },
+      http2: { type: 'boolean', default: false },
       smoke: { type: 'boolean', default: false },
       memory: { type: 'boolean', default: false },
       micro: { type: 'boolean', default: false },
@@ -69,12 +72,13 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const mode = modes[0] ?? 'side-by-side'
   // Both modes that look at single programs are about us, with nginx for a measure.
   const all = mode === 'smoke' || mode === 'memory' ? CONTENDERS.slice(0, 2) : CONTENDERS
+  const asked = [...(values.tls ? WITH_TLS : []), ...(values.http2 ? WITH_HTTP2 : [])]
   return {
     mode,
     only: namesIn('--only', values.only, CONTENDERS) ?? all,
     scenarios:
-      namesIn('--scenario', values.scenario, [...PLAIN, ...WITH_TLS]) ??
-      (values.tls ? WITH_TLS : PLAIN),
+      namesIn('--scenario', values.scenario, [...PLAIN, ...WITH_TLS, ...WITH_HTTP2]) ??
+      (asked.length > 0 ? asked : PLAIN),
     seconds: countIn('--seconds', values.seconds) ?? (mode === 'smoke' ? 1 : 2),
     rounds: countIn('--rounds', values.rounds) ?? (mode === 'smoke' ? 1 : undefined),
     json: values.json,

@@ -71,7 +71,8 @@ async function reportSideBySide(
   const results: ScenarioResult[] = []
   for (const scenario of SCENARIOS.filter(({ name }) => options.scenarios.includes(name))) {
     const rounds = options.rounds ?? scenario.rounds
-    const able = contenders.filter(({ speaksTls }) => scenario.tls === false || speaksTls)
+    const isPlain = scenario.tls === false && scenario.streams === 0
+    const able = contenders.filter(({ speaksMore }) => isPlain || speaksMore)
     const result = await runScenario(bench, scenario, able, rounds)
     results.push(result)
     console.log(formatScenario(result))

@@ -1,7 +1,8 @@
 /** The kinds of load that every program of a run gets. */
 
 /** The name of a scenario as `--scenario` takes it. */
-export type ScenarioName = 'small' | '64k' | '1m' | 'close' | 'tls' | 'tls-full' | 'tls-resumed'
+export type ScenarioName =
+  'small' | '64k' | '1m' | 'close' | 'tls' | 'tls-full' | 'tls-resumed' | 'h2c' | 'h2'
 
 export interface Scenario {
   readonly name: ScenarioName
@@ -15,6 +16,8 @@ export interface Scenario {
   readonly closes: boolean
   /** Whether clients speak TLS, and then whether those that come back resume their sessions. */
   readonly tls: false | 'full' | 'resumed'
+  /** Requests at once on each connection of HTTP/2; 0: HTTP/1.1, one after the other. */
+  readonly streams: number
   /** Rounds when `--rounds` does not say. */
   readonly rounds: number
 }
@@ -32,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
     closes: false,
     tls: false,
     // The scenario that decides: more rounds, so that its median rests on more than three values.
+    streams: 0,
     rounds: 5,
   },
   {
@@ -42,6 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 32,
     closes: false,
     tls: false,
+    streams: 0,
     rounds: 3,
   },
   {
@@ -52,6 +57,7 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 16,
     closes: false,
     tls: false,
+    streams: 0,
     rounds: 3,
   },
   {
@@ -62,6 +68,7 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 64,
     closes: true,
     tls: false,
+    streams: 0,
     rounds: 3,
   },
   {
@@ -72,6 +79,7 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 64,
     closes: false,
     tls: 'full',
+    streams: 0,
     rounds: 3,
   },
   {
@@ -82,6 +90,7 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 32,
     closes: true,
     tls: 'full',
+    streams: 0,
     rounds: 3,
   },
   {
@@ -92,6 +101,29 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 32,
     closes: true,
     tls: 'resumed',
+    streams: 0,
+    rounds: 3,
+  },
+  {
+    name: 'h2c',
+    title: 'HTTP/2 in the clear: small GET, 12-byte body, 16 connections, 8 streams each',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 16,
+    closes: false,
+    tls: false,
+    streams: 8,
+    rounds: 3,
+  },
+  {
+    name: 'h2',
+    title: 'HTTP/2 over TLS: small GET, 12-byte body, 16 connections, 8 streams each',
+    path: '/small',
+    bodyBytes: SMALL_BODY.length,
+    connections: 16,
+    closes: false,
+    tls: 'full',
+    streams: 8,
     rounds: 3,
   },
 ]

@@ -1,5 +1,6 @@
 /** Measures programs in turn, round after round, so that a drifting machine drifts for all of them. */
 import http from 'node:http'
+import http2 from 'node:http2'
 import https from 'node:https'
 import { startProxy } from './contenders.js'
 import type { Contender, ContenderName, RunningProxy } from './contenders.js'
@@ -84,12 +85,7 @@ async function enter(bench: Bench, scenario: Scenario, contender: Contender): Pr
   const entrant: Entrant = { contender, samples: [] }
   try {
     if (contender.version === undefined) throw new Error('not installed')
-    entrant.proxy = await startProxy(
-      bench.children,
-      contender,
-      bench.backend,
-      scenario.tls !== false,
-    )
+    entrant.proxy = await startProxy(bench.children, contender, bench.backend, scenario)
     await checkAnswer(entrant.proxy.port, scenario)
     bench.progress(`${scenario.name} warm-up: ${contender.name}`)
     await bench.load.run(entrant.proxy.port, scenario, bench.warmUpSeconds)
@@ -144,29 +140,55 @@ async function measure(bench: Bench, scenario: Scenario, proxy: RunningProxy): P
 
 // A proxy that answers quickly but wrongly must not win: one answer is read before the clock starts.
 async function checkAnswer(port: number, scenario: Scenario): Promise<void> {
-  const { status, bytes } = await new Promise<{ status: number; bytes: number }>(
-    (resolve, reject) => {
-      const target = { port, host: '127.0.0.1', path: scenario.path, agent: false }
-      const request =
-        scenario.tls === false
-          ? http.get(target)
-          : https.get({ ...target, rejectUnauthorized: false })
-      request.setTimeout(5_000, () => request.destroy(new Error('no answer within 5 s')))
-      request.on('error', reject)
-      request.on('response', (response) => {
-        let bytes = 0
-        response.on('data', (chunk: Buffer) => (bytes += chunk.length))
-        response.on('error', reject)
-        response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, bytes })
-        })
-      })
-    },
-  )
+  const { status, bytes } = await (scenario.streams > 0 ? askByHttp2 : ask)(port, scenario)
   if (status !== 200 || bytes !== scenario.bodyBytes) {
     throw new Error(`wrong answer: status ${status}, ${bytes} of ${scenario.bodyBytes} bytes`)
   }
 }
+
+interface Answer {
+  readonly status: number
+  readonly bytes: number
+}
+
+function ask(port: number, { path, tls }: Scenario): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const target = { port, host: '127.0.0.1', path, agent: false }
+    const request =
+      tls === false ? http.get(target) : https.get({ ...target, rejectUnauthorized: false })
+    request.setTimeout(ANSWER_MS, () => request.destroy(new Error('no answer within 5 s')))
+    request.on('error', reject)
+    request.on('response', (response) => {
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => (bytes += chunk.length))
+      response.on('error', reject)
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, bytes })
+      })
+    })
+  })
+}
+
+function askByHttp2(port: number, { path, tls }: Scenario): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const scheme = tls === false ? 'http' : 'https'
+    const session = http2.connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false })
+    session.on('error', reject)
+    const request = session.request({ ':path': path })
+    request.setTimeout(ANSWER_MS, () => request.destroy(new Error('no answer within 5 s')))
+    request.on('error', reject)
+    request.on('response', ({ ':status': status = 0 }) => {
+      let bytes = 0
+      request.on('data', (chunk: Buffer) => (bytes += chunk.length))
+      request.on('end', () => {
+        session.close()
+        resolve({ status, bytes })
+      })
+    })
+  })
+}
+
+const ANSWER_MS = 5_000
 
 function rowOf({ contender, samples, failure }: Entrant, nginx: readonly Sample[]): Row {
   const cpu = ratio(samples, nginx, 'cpuUs')

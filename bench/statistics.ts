@@ -1,4 +1,4 @@
-/** The two figures that repeated measurements are reduced to. */
+/** The figures that measurements are reduced to. */
 
 /** The middle value; of an even count, the mean of the two in the middle. NaN for an empty list. */
 export function median(values: readonly number[]): number {
@@ -13,4 +13,11 @@ export function relativeSpread(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (share: number): number => sorted[Math.round((sorted.length - 1) * share)] ?? NaN
   return (at(0.75) - at(0.25)) / 2 / median(values)
+}
+
+/** What half of all times and what nearly all stay below; 0 for an empty list. */
+export function percentiles(timesMs: readonly number[]): { p50Ms: number; p99Ms: number } {
+  const sorted = Float64Array.from(timesMs).sort()
+  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0
+  return { p50Ms: at(0.5), p99Ms: at(0.99) }
 }

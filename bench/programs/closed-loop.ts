@@ -1,5 +1,6 @@
 /** Clients that make one request after another until the time is over; for loads that no generator offers. */
 import type { LoadResult } from '../load-generator.js'
+import { percentiles } from '../statistics.js'
 
 /**
  * Runs `connections` clients for `seconds` and prints their {@link LoadResult} as JSON.
@@ -21,12 +22,10 @@ export async function runClosedLoop(
     }
   }
   await Promise.all(Array.from({ length: connections }, client))
-  times.sort((a, b) => a - b)
   const report: LoadResult = {
     requests: times.length,
     seconds: (performance.now() - begun) / 1_000,
-    p50Ms: times[Math.floor(times.length * 0.5)] ?? 0,
-    p99Ms: times[Math.floor(times.length * 0.99)] ?? 0,
+    ...percentiles(times),
     errors,
   }
   console.log(JSON.stringify(report))

@@ -1,4 +1,4 @@
-/** The quick start's proxy over plain backends: `node ours.js LISTEN_PORT BACKEND_HOST:PORT … [--cert=FILE --key=FILE]`. */
+/** The quick start's proxy over plain backends: `node ours.js LISTEN_PORT BACKEND_HOST:PORT … [--cert=FILE --key=FILE | --h2c]`. */
 import { parseArgs } from 'node:util'
 import { HttpPeer, LoadBalancer, Opt, Server, TcpHealthCheck } from 'pingora-ts'
 import { backgroundService, httpProxyService } from 'pingora-ts'
@@ -19,9 +19,9 @@ class LB implements ProxyHttp<void> {
   }
 }
 
-const { values: tls, positionals } = parseArgs({
+const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { cert: { type: 'string' }, key: { type: 'string' } },
+  options: { cert: { type: 'string' }, key: { type: 'string' }, h2c: { type: 'boolean' } },
 })
 const [port = '0', ...backends] = positionals
 const server = new Server(new Opt())
@@ -33,9 +33,9 @@ upstreams.healthCheckFrequencyMs = 1_000
 const background = backgroundService('health check', upstreams)
 
 const lb = httpProxyService(server.configuration, new LB(upstreams))
-if (tls.cert !== undefined && tls.key !== undefined)
-  lb.addTls(`127.0.0.1:${port}`, tls.cert, tls.key)
-else lb.addTcp(`127.0.0.1:${port}`)
+if (values.cert !== undefined && values.key !== undefined)
+  lb.addTls(`127.0.0.1:${port}`, values.cert, values.key)
+else lb.addTcp(`127.0.0.1:${port}`, { h2c: values.h2c === true })
 
 server.addService(background)
 server.addService(lb)
