@@ -300,6 +300,8 @@ export class H2DownstreamSession implements DownstreamSession {
   clientLeft(): void {
     if (this.#gone) return
     this.#gone = true
+    // Every stream closes in the end; an error, which costs more than all else here, is for those who wait.
+    if (this.#tunnel === null && this.handler === null) return
     const error = new ProxyError('PGR_DOWNSTREAM_CLOSED')
     this.#tunnel?.fail(error)
     this.#fail(error)
