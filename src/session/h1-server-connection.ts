@@ -147,7 +147,9 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner, Se
     this.#readDeadline.dispose()
     this.#writeDeadline?.dispose()
     this.#kept = null
-    this.#fail(new ProxyError('PGR_DOWNSTREAM_CLOSED', undefined, { cause: error ?? undefined }))
+    // Every connection closes, most of them idle; an error costs much and is for those who wait.
+    if (this.#session?.handler)
+      this.#fail(new ProxyError('PGR_DOWNSTREAM_CLOSED', undefined, { cause: error ?? undefined }))
     this.#onClosed()
   }
 
