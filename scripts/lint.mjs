@@ -1,11 +1,15 @@
 /** Lints: the layering check, ESLint with types, and the formatting. Shows all faults, not the first. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CACHE, ROOT, buildLibrary, runNode, toolPath } from './house.mjs'
 
 // Examples and tests import the library by its name, so its types must be in dist/ first.
 const isBuilt = process.argv.includes('--no-build') || (await buildLibrary()) === 0
 
-const eslintCache = join(CACHE, 'eslint.json')
+// What ESLint says of a file depends on the types of the packages too.
+const lock = createHash('sha256').update(readFileSync(join(ROOT, 'package-lock.json'))).digest('hex')
+const eslintCache = join(CACHE, `eslint-${lock.slice(0, 16)}.json`)
 const prettierCache = join(CACHE, 'prettier.json')
 
 const checks = [
