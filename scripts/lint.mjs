@@ -8,7 +8,9 @@ import { CACHE, ROOT, buildLibrary, runNode, toolPath } from './house.mjs'
 const isBuilt = process.argv.includes('--no-build') || (await buildLibrary()) === 0
 
 // What ESLint says of a file depends on the types of the packages too.
-const lock = createHash('sha256').update(readFileSync(join(ROOT, 'package-lock.json'))).digest('hex')
+const lock = createHash('sha256')
+  .update(readFileSync(join(ROOT, 'package-lock.json')))
+  .digest('hex')
 const eslintCache = join(CACHE, `eslint-${lock.slice(0, 16)}.json`)
 const prettierCache = join(CACHE, 'prettier.json')
 
