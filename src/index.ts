@@ -2,13 +2,14 @@
 export { ProxyError } from './error/index.js'
 export type { ErrorCode, ErrorSource, RetryDecision } from './error/index.js'
 export { HeaderMap, RequestHeader, ResponseHeader } from './http/index.js'
+export { GrpcWeb } from './modules/index.js'
+export type { BodyVerdict, HttpModule, HttpModules } from './modules/index.js'
 export { Backend, Backends, LoadBalancer, TcpHealthCheck } from './load-balancing/index.js'
 export type { BackendSelection, HealthCheck, ServiceDiscovery } from './load-balancing/index.js'
 export { httpProxyService } from './proxy/index.js'
 export type {
   Attempt,
   Awaitable,
-  BodyVerdict,
   FailToProxyVerdict,
   HttpProxyService,
   HttpProxyServiceOptions,

@@ -29,7 +29,7 @@ describe('grpcResponse', () => {
     assert.deepEqual(
       [...header.headers],
       [
-        ['content-type', 'application/grpc'],
+        ['Content-Type', 'application/grpc'],
         ['grpc-status', '14'],
         ['grpc-message', '503 Service Unavailable'],
       ],

@@ -17,7 +17,7 @@ export function isGrpc(request: RequestHeader): boolean {
 export function grpcResponse(status: number, message: string, wasLate: boolean): CompleteResponse {
   const header = new ResponseHeader(200)
   const code = wasLate ? DEADLINE_EXCEEDED : (CODES.get(status) ?? UNKNOWN)
-  header.insertHeader('content-type', 'application/grpc')
+  header.insertHeader('Content-Type', 'application/grpc')
   header.insertHeader('grpc-status', String(code))
   header.insertHeader('grpc-message', percentEncoded(message))
   return { header, body: NOTHING }

@@ -1,5 +1,7 @@
-/** The hooks of a `ProxyHttp`, read once: absent ones are `null` and cost one compare. */
+/** The hooks of a `ProxyHttp` and its modules, read once: absent ones are `null` and cost one compare. */
 import { ProxyError } from '../error/index.js'
+import { HttpModules } from '../modules/index.js'
+import type { HttpModuleBuilder } from '../modules/index.js'
 import type { ProxyHttp } from './proxy-http.js'
 
 type Present<T> = Exclude<T, undefined>
@@ -7,6 +9,8 @@ type OptionalHook<Ctx, Name extends keyof ProxyHttp<Ctx>> = Present<ProxyHttp<Ct
 
 /** A frozen table of bound hooks. */
 export interface Hooks<Ctx> {
+  /** What `initDownstreamModules` has added, in the order in which they run; `null`: nothing. */
+  readonly modules: readonly HttpModuleBuilder[] | null
   readonly newCtx: ProxyHttp<Ctx>['newCtx']
   readonly upstreamPeer: ProxyHttp<Ctx>['upstreamPeer']
   readonly earlyRequestFilter: OptionalHook<Ctx, 'earlyRequestFilter'>
@@ -18,6 +22,7 @@ export interface Hooks<Ctx> {
   readonly upstreamResponseFilter: OptionalHook<Ctx, 'upstreamResponseFilter'>
   readonly responseFilter: OptionalHook<Ctx, 'responseFilter'>
   readonly responseBodyFilter: OptionalHook<Ctx, 'responseBodyFilter'>
+  readonly responseTrailerFilter: OptionalHook<Ctx, 'responseTrailerFilter'>
   readonly errorWhileProxy: OptionalHook<Ctx, 'errorWhileProxy'>
   readonly failToProxy: OptionalHook<Ctx, 'failToProxy'>
   readonly suppressErrorLog: OptionalHook<Ctx, 'suppressErrorLog'>
@@ -51,7 +56,11 @@ export function readHooks<Ctx>(proxy: ProxyHttp<Ctx>): Hooks<Ctx> {
     if (hook === null) throw new ProxyError('PGR_OPTION_INVALID', `the hook ${name} is missing`)
     return hook
   }
+  const modules = new HttpModules()
+  optional('initDownstreamModules')?.(modules)
+  const builders = modules.seal()
   return Object.freeze({
+    modules: builders.length === 0 ? null : builders,
     newCtx: required('newCtx'),
     upstreamPeer: required('upstreamPeer'),
     earlyRequestFilter: optional('earlyRequestFilter'),
@@ -63,6 +72,7 @@ export function readHooks<Ctx>(proxy: ProxyHttp<Ctx>): Hooks<Ctx> {
     upstreamResponseFilter: optional('upstreamResponseFilter'),
     responseFilter: optional('responseFilter'),
     responseBodyFilter: optional('responseBodyFilter'),
+    responseTrailerFilter: optional('responseTrailerFilter'),
     errorWhileProxy: optional('errorWhileProxy'),
     failToProxy: optional('failToProxy'),
     suppressErrorLog: optional('suppressErrorLog'),
@@ -89,6 +99,5 @@ const NOT_AVAILABLE = [
   'upstreamResponseBodyFilter',
   'upstreamResponseTrailerFilter',
   'responseCacheFilter',
-  'responseTrailerFilter',
   'shouldServeStale',
 ] as const

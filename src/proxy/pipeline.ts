@@ -1,5 +1,6 @@
 /** The life of a request, phase by phase, from its parsed head to its log line. */
 import { ProxyError } from '../error/index.js'
+import { ModuleSession } from '../modules/internal.js'
 import { counterSlot } from '../observability/index.js'
 import type { DownstreamSession } from '../session/index.js'
 import type { HttpPeer } from '../transport/index.js'
@@ -32,9 +33,7 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
 
   /** Serves one request to its end: the phases in their order. Never throws. */
   serve(downstream: DownstreamSession): void {
-    const session = new Session(downstream, this.#context.env.clock, this.#context.requestIds)
-    // From here on the relay hears of everything that the client does, whatever phase it is.
-    const relay = this.#begin(session, downstream)
+    const relay = this.#begin(downstream)
     if (relay !== null) this.#filterEarly(relay)
   }
 
@@ -42,7 +41,19 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
   #filterEarly(relay: Relay<Ctx>): void {
     try {
       const early = this.#hooks.earlyRequestFilter?.(relay.session, relay.ctx)
-      this.#next(relay, early, this.#filterRequest)
+      const next = this.#hooks.modules === null ? this.#filterRequest : this.#filterByModules
+      this.#next(relay, early, next)
+    } catch (thrown) {
+      void this.#fail(relay, hookError(thrown))
+    }
+  }
+
+  /** What modules make of the request is what hooks see from here on. */
+  readonly #filterByModules = (relay: Relay<Ctx>): void => {
+    try {
+      const { downstream } = relay
+      const filtered = downstream instanceof ModuleSession ? downstream.filterRequest() : undefined
+      this.#next(relay, filtered, this.#filterRequest)
     } catch (thrown) {
       void this.#fail(relay, hookError(thrown))
     }
@@ -151,17 +162,27 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
     )
   }
 
-  /** Makes the request's own state. Without it no hook can run: then the answer is 500, and `null`. */
-  #begin(session: Session, downstream: DownstreamSession): Relay<Ctx> | null {
+  /**
+   * Makes the request's own state. Without it no hook can run: then the answer is 500, and `null`.
+   * From here on the relay hears of everything that the client does, whatever phase it is.
+   */
+  #begin(downstream: DownstreamSession): Relay<Ctx> | null {
+    const { modules } = this.#hooks
     try {
+      const client = modules === null ? downstream : new ModuleSession(downstream, modules)
       const ctx = this.#hooks.newCtx()
-      return new Relay(this.#hooks, session, ctx, downstream, this.#context.maxRetryBytes)
+      const { maxRetryBytes } = this.#context
+      return new Relay(this.#hooks, this.#sessionOf(client), ctx, client, maxRetryBytes)
     } catch (thrown) {
       this.#context.logger.error('newCtx failed', { reason: hookError(thrown).message })
-      this.#answerError(session, downstream, hookError(thrown), {})
+      this.#answerError(this.#sessionOf(downstream), downstream, hookError(thrown), {})
       downstream.finish()
       return null
     }
+  }
+
+  #sessionOf(downstream: DownstreamSession): Session {
+    return new Session(downstream, this.#context.env.clock, this.#context.requestIds)
   }
 
   #countAttempt(attempts: number): void {

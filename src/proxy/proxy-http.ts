@@ -1,17 +1,12 @@
 /** `ProxyHttp`: the hooks of a proxy, in the order in which a request meets them. */
 import type { ProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
+import type { BodyVerdict, HttpModules } from '../modules/index.js'
 import type { ConnectionDigest, HttpPeer } from '../transport/index.js'
 import type { Session } from './session.js'
 
 /** A value, or a promise of it; a value costs no wait. */
 export type Awaitable<T> = T | Promise<T>
-
-/**
- * What a body filter says: nothing (the piece passes unchanged), other bytes in its place, or `null`
- * (the piece is dropped).
- */
-export type BodyVerdict = Uint8Array | null | undefined
 
 /** What `failToProxy` decides. */
 export interface FailToProxyVerdict {
@@ -31,6 +26,9 @@ export interface FailToProxyVerdict {
  * `docs/guide/from-pingora.md`.
  */
 export interface ProxyHttp<Ctx = void> {
+  /** Adds modules, which stand between clients and the hooks. Runs once, when the service is built. */
+  initDownstreamModules?(modules: HttpModules): void
+
   /** Makes the state of one request, which every later hook gets. Must not throw. */
   newCtx(): Ctx
 
@@ -143,8 +141,15 @@ export interface ProxyHttp<Ctx = void> {
     ctx: Ctx,
   ): Awaitable<BodyVerdict | void>
 
-  /** Sees the trailers of the response. Not available yet. */
-  responseTrailerFilter?(session: Session, trailers: HeaderMap, ctx: Ctx): Awaitable<void>
+  /**
+   * Runs when a response has trailers, after the end of `responseBodyFilter`. May change them, or
+   * return bytes that are sent as body in their place.
+   */
+  responseTrailerFilter?(
+    session: Session,
+    trailers: HeaderMap,
+    ctx: Ctx,
+  ): Awaitable<Uint8Array | undefined | void>
 
   /**
    * The exchange failed after the connection stood, a hook's throw included. `reused`: the connection

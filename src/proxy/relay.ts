@@ -1,6 +1,8 @@
 /** Moves one request up and its response down, both ways at once, through the filters. */
 import { ProxyError, toProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
+import type { BodyVerdict } from '../modules/index.js'
+import { chosen } from '../modules/internal.js'
 import { CHUNKED, TUNNEL, declaredLength } from '../protocols/index.js'
 import type { BodyLength } from '../protocols/index.js'
 import type {
@@ -11,7 +13,6 @@ import type {
 } from '../session/index.js'
 import { isPromise } from './hooks.js'
 import type { Hooks } from './hooks.js'
-import type { BodyVerdict } from './proxy-http.js'
 import { RetryBuffer } from './retry-buffer.js'
 import type { Session } from './session.js'
 
@@ -321,6 +322,32 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     trailers: HeaderMap | null,
   ): void {
     this.#writeChosenDown(upstream, verdict, null)
+    const filter = trailers === null ? null : this.#hooks.responseTrailerFilter
+    if (trailers === null || filter === null) {
+      this.#completeResponse(trailers)
+      return
+    }
+    const replaced = filter(this.session, trailers, this.ctx)
+    if (isPromise(replaced)) {
+      this.#continue(upstream, replaced, (bytes) => {
+        this.#endWith(upstream, bytes, trailers)
+      })
+      return
+    }
+    this.#endWith(upstream, replaced, trailers)
+  }
+
+  /** @param bytes what is sent in place of the trailers, if anything. */
+  #endWith(
+    upstream: UpstreamSession,
+    bytes: Uint8Array | undefined | void,
+    trailers: HeaderMap,
+  ): void {
+    this.#writeChosenDown(upstream, bytes, null)
+    this.#completeResponse(bytes === undefined ? trailers : null)
+  }
+
+  #completeResponse(trailers: HeaderMap | null): void {
     this.downstream.writeEnd(trailers)
     this.#end(null)
   }
@@ -403,13 +430,6 @@ export class Relay<Ctx> implements DownstreamHandler, UpstreamHandler {
     this.#owner = null
     if (upstream !== null) owner?.exchangeEnded(this, upstream, error)
   }
-}
-
-/** What goes on after a body filter: its own bytes, nothing, or the piece as it came. */
-export function chosen(verdict: BodyVerdict | void, piece: Buffer | null): Buffer | null {
-  if (verdict === undefined) return piece
-  if (verdict === null || Buffer.isBuffer(verdict)) return verdict
-  return Buffer.from(verdict.buffer, verdict.byteOffset, verdict.byteLength)
 }
 
 /** What a hook threw, as an error that answers 500 unless the hook chose another status. */

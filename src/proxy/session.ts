@@ -2,6 +2,8 @@
 import type { ProxyError } from '../error/index.js'
 import { ResponseHeader } from '../http/index.js'
 import type { RequestHeader } from '../http/index.js'
+import type { ModuleContext } from '../modules/index.js'
+import { ModuleSession, NO_MODULES } from '../modules/internal.js'
 import type { DownstreamSession } from '../session/index.js'
 import type { Clock } from '../time/index.js'
 import type { ConnectionDigest, HttpPeer } from '../transport/index.js'
@@ -83,6 +85,11 @@ export class Session {
   /** The first value of a request field. */
   getHeader(name: string): string | undefined {
     return this.reqHeader.headers.get(name)
+  }
+
+  /** The modules of this request, as `initDownstreamModules` has added them. */
+  get modules(): ModuleContext {
+    return this.#downstream instanceof ModuleSession ? this.#downstream.modules : NO_MODULES
   }
 
   /** Whether the head of the final response has been written. */

@@ -1,11 +1,13 @@
 /** Moves the bytes of a tunnel both ways, through the body filters, until both directions have ended. */
 import { ProxyError } from '../error/index.js'
 import type { ErrorCode } from '../error/index.js'
+import type { BodyVerdict } from '../modules/index.js'
+import { chosen } from '../modules/internal.js'
 import type { TunnelEnd } from '../session/index.js'
 import type { Deadline, DeadlineWheel } from '../time/index.js'
 import { isPromise } from './hooks.js'
-import type { Awaitable, BodyVerdict } from './proxy-http.js'
-import { chosen, hookError } from './relay.js'
+import type { Awaitable } from './proxy-http.js'
+import { hookError } from './relay.js'
 
 /** A body filter of one request. */
 export type TunnelFilter = (

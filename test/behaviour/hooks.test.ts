@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { RequestHeader, ResponseHeader } from '../../src/http/index.js'
+import type { HeaderMap, RequestHeader, ResponseHeader } from '../../src/http/index.js'
 import { httpProxyService } from '../../src/proxy/index.js'
 import type { ProxyHttp, Session } from '../../src/proxy/index.js'
 import { ServerConf } from '../../src/server/index.js'
@@ -293,6 +293,53 @@ describe('a body filter', () => {
   }
 })
 
+describe('the trailer filter', () => {
+  const TRAILING = reply(200, 'ok', { trailers: { 'X-Sum': '1', 'X-Gone': '2' } })
+  const ASKING: TestRequest = { headers: { TE: 'trailers', Connection: 'TE' } }
+
+  for (const timing of TIMINGS) {
+    test(`runs after the end of the body, and changes trailers (${timing})`, async (t) => {
+      const responseTrailerFilter = (_session: Session, trailers: HeaderMap): void => {
+        trailers.remove('X-Gone')
+        trailers.set('X-New', '3')
+      }
+      const { proxy, upstream, world } = await hooked(t, { responseTrailerFilter }, () => timing)
+      upstream.answer(TRAILING)
+      const { text, trailers, complete } = await proxy.request(ASKING)
+      assert.deepEqual([text, complete], ['ok', true])
+      assert.deepEqual(trailers.entries, [
+        ['X-Sum', '1'],
+        ['X-New', '3'],
+      ])
+      const calls = await callsOf({ world, proxy })
+      assert.deepEqual(calls.slice(-3), [
+        'responseBodyFilter end',
+        'responseTrailerFilter',
+        'logging',
+      ])
+    })
+
+    test(`may send bytes in their place (${timing})`, async (t) => {
+      const responseTrailerFilter = (_session: Session, trailers: HeaderMap): Uint8Array =>
+        new TextEncoder().encode(`, sum ${trailers.get('X-Sum') ?? ''}`)
+      const { proxy, upstream } = await hooked(t, { responseTrailerFilter }, () => timing)
+      upstream.answer(TRAILING)
+      const { text, trailers, complete } = await proxy.request(ASKING)
+      assert.deepEqual([text, trailers.entries, complete], ['ok, sum 1', [], true])
+    })
+
+    test(`cuts the response when it throws (${timing})`, async (t) => {
+      const responseTrailerFilter = (): never => {
+        throw new Error('no')
+      }
+      const { proxy, upstream } = await hooked(t, { responseTrailerFilter }, () => timing)
+      upstream.answer(TRAILING)
+      const { complete, error } = await proxy.request(ASKING)
+      assert.deepEqual([complete, error?.code], [false, 'PGR_HOOK_FAILED'])
+    })
+  }
+})
+
 describe('a proxy is refused when it is built', () => {
   const upstreamPeer = (): HttpPeer => new HttpPeer('127.0.0.1:1')
   const build = (hooks: object): unknown =>
@@ -304,7 +351,6 @@ describe('a proxy is refused when it is built', () => {
     'upstreamResponseBodyFilter',
     'upstreamResponseTrailerFilter',
     'responseCacheFilter',
-    'responseTrailerFilter',
     'shouldServeStale',
   ]
   for (const name of notYet) {
@@ -335,6 +381,6 @@ describe('a proxy is refused when it is built', () => {
       }
     }
     assert.ok(httpProxyService(new ServerConf(), new Proxy()))
-    assert.equal(HOOK_NAMES.length, 16)
+    assert.equal(HOOK_NAMES.length, 17)
   })
 })

@@ -17,6 +17,7 @@ export const HOOK_NAMES = [
   'upstreamResponseFilter',
   'responseFilter',
   'responseBodyFilter',
+  'responseTrailerFilter',
   'errorWhileProxy',
   'failToProxy',
   'suppressErrorLog',
@@ -38,6 +39,7 @@ export const ASYNC_HOOKS: ReadonlySet<HookName> = new Set<HookName>([
   'upstreamResponseFilter',
   'responseFilter',
   'responseBodyFilter',
+  'responseTrailerFilter',
   'failToProxy',
   'logging',
 ])

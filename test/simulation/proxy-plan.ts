@@ -19,6 +19,7 @@ export const HOOK_NAMES = [
   'upstreamResponseFilter',
   'responseFilter',
   'responseBodyFilter',
+  'responseTrailerFilter',
   'failToProxy',
   'logging',
 ] as const
@@ -31,6 +32,8 @@ export interface ProxyPlan {
   readonly hooks: Readonly<Record<HookName, HookKind>>
   readonly requestBody: BodyFilter
   readonly responseBody: BodyFilter
+  /** Whether a module passes everything on, its bodies as copies. */
+  readonly hasModule: boolean
   /** Share of requests for which some hook throws. */
   readonly throwShare: number
   /** Share of requests that `requestFilter` answers itself. */
@@ -73,6 +76,7 @@ export function drawProxyPlan(random: SeededRandom, isCalm: boolean): ProxyPlan 
     hooks: Object.fromEntries(kinds) as Record<HookName, HookKind>,
     requestBody: drawBodyFilter(random),
     responseBody: drawBodyFilter(random),
+    hasModule: random.chance(0.3),
     throwShare: isCalm || random.chance(0.6) ? 0 : 0.08,
     ownAnswerShare: random.chance(0.7) ? 0 : 0.1,
     rechunkShare: random.chance(0.5) ? 0 : 0.3,

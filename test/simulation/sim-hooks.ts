@@ -1,7 +1,8 @@
 /** The hooks of a simulated proxy: each may be absent, answer at once, late, or throw. */
 import type { ProxyError } from '../../src/error/index.js'
-import type { RequestHeader, ResponseHeader } from '../../src/http/index.js'
+import type { HeaderMap, RequestHeader, ResponseHeader } from '../../src/http/index.js'
 import type { LoadBalancer } from '../../src/load-balancing/index.js'
+import type { HttpModule, HttpModules } from '../../src/modules/index.js'
 import type {
   Awaitable,
   BodyVerdict,
@@ -54,6 +55,7 @@ export function makeHooks(parts: SimHooksParts): ProxyHttp<SimContext> {
   for (const name of HOOK_NAMES) {
     if (hooks[name] !== 'absent') present[name] = all[name].bind(all)
   }
+  if (parts.plan.hasModule) present['initDownstreamModules'] = addCopier
   if (!parts.plan.retriesExchange) delete present['errorWhileProxy']
   if (requestBody === 'absent') delete present['requestBodyFilter']
   else present['requestBodyFilter'] = all.requestBodyFilter.bind(all)
@@ -186,6 +188,14 @@ class SimHooks implements ProxyHttp<SimContext> {
     )
   }
 
+  responseTrailerFilter(
+    session: Session,
+    _trailers: HeaderMap,
+    ctx: SimContext,
+  ): Awaitable<undefined> {
+    return this.#answer('responseTrailerFilter', session, ctx, () => undefined)
+  }
+
   /** As often as the limit allows, where doing a request twice is doing it once. */
   errorWhileProxy(session: Session, _peer: HttpPeer, error: ProxyError): ProxyError {
     if (!NOT_IDEMPOTENT.has(session.reqHeader.method)) error.retry = 'yes'
@@ -232,6 +242,25 @@ class SimHooks implements ProxyHttp<SimContext> {
     if (kind === 'sleep') return world.sleep(this.#random.int(0, 60)).then(finish)
     return finish()
   }
+}
+
+/** Passes everything on, bodies as copies. */
+class Copier implements HttpModule {
+  requestHeaderFilter(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  requestBodyFilter(body: Buffer | undefined): BodyVerdict {
+    return body && Buffer.from(body)
+  }
+
+  responseBodyFilter(body: Buffer | undefined): BodyVerdict {
+    return body && Uint8Array.from(body)
+  }
+}
+
+function addCopier(modules: HttpModules): void {
+  modules.addModule({ module: Copier, init: () => new Copier() })
 }
 
 function idOf(session: Session): string {
