@@ -27,6 +27,11 @@ export class ConnectionDuplex extends Duplex implements ConnectionHandler {
     if (connection.destroyed) this.destroy()
   }
 
+  /** Bytes received so far, as sockets of Node count them. */
+  get bytesRead(): number {
+    return this.#connection.bytesRead
+  }
+
   override _read(): void {
     this.#connection.resume()
   }

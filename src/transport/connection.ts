@@ -20,6 +20,12 @@ export interface ConnectionHandler {
   onClose(error: Error | null): void
 }
 
+/** A stream of Node that tells how many bytes have come on it, as its sockets do. */
+export interface CountingDuplex extends Duplex {
+  /** Bytes received so far. */
+  readonly bytesRead: number
+}
+
 /**
  * A reliable stream of bytes in both directions: TCP, unix socket, TLS or memory.
  * It never throws and never emits: after its end all calls do nothing.
@@ -69,5 +75,5 @@ export interface Connection {
    * its handler, which must be set before, only `onClose` is called, when the stream is gone.
    * @param prefix bytes that were read before, to be delivered first; copied. Default: none.
    */
-  takeDuplex(prefix?: Uint8Array): Duplex
+  takeDuplex(prefix?: Uint8Array): CountingDuplex
 }

@@ -8,7 +8,7 @@ export type {
 } from './acceptor.js'
 export { formatAddress, parseHostAddress, parseSocketAddress } from './address.js'
 export type { HostAddress, SocketAddress } from './address.js'
-export type { Connection, ConnectionHandler } from './connection.js'
+export type { Connection, ConnectionHandler, CountingDuplex } from './connection.js'
 export { Connector } from './connector.js'
 export type { ConnectorOptions } from './connector.js'
 export type { AcceptingSocket, DescriptorNetwork } from './descriptor-network.js'

@@ -3,115 +3,34 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { FrameClient, GET, H2_ERROR } from '../helpers/frame-client.js'
+import { FLOODS } from '../helpers/h2-floods.js'
 import * as h2 from '../helpers/h2-frames.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy, StartProxyOptions } from '../helpers/start-proxy.js'
 import { startBackend } from '../process/backend.js'
 
 const MIB = 1024 * 1024
-
-/** One kind of attack, sent in rounds until the connection ends. */
-interface Flood {
-  readonly what: string
-  /** At most so many rounds; each is about {@link ROUND_FRAMES} frames. */
-  readonly rounds: number
-  readonly round: (client: FrameClient, index: number) => void
-}
-
-const FLOODS: readonly Flood[] = [
-  {
-    what: 'requests that are broken off at once (rapid reset, CVE-2023-44487)',
-    rounds: 50,
-    round: (client, index) => {
-      for (let n = 0; n < ROUND_FRAMES; n++) {
-        const stream = 1 + 2 * (index * ROUND_FRAMES + n)
-        client.request(stream)
-        client.send(h2.RST_STREAM, 0, stream, h2.words(H2_ERROR.CANCEL))
-      }
-    },
-  },
-  {
-    what: 'requests that we are made to break off (MadeYouReset, CVE-2025-8671)',
-    rounds: 50,
-    round: (client, index) => {
-      for (let n = 0; n < ROUND_FRAMES; n++) {
-        const stream = 1 + 2 * (index * ROUND_FRAMES + n)
-        client.request(stream)
-        // Only nghttp2 itself can say no to this, and resets the stream.
-        client.send(h2.WINDOW_UPDATE, 0, stream, h2.words(2 ** 31 - 1))
-      }
-    },
-  },
-  {
-    what: 'a head that never ends (CONTINUATION flood)',
-    rounds: 50,
-    round: (client, index) => {
-      if (index === 0) client.send(h2.HEADERS, h2.END_STREAM, 1, h2.fields(GET))
-      for (let n = 0; n < ROUND_FRAMES; n++)
-        client.send(h2.CONTINUATION, 0, 1, h2.fields([[`x-${index}-${n}`, 'y'.repeat(1_000)]]))
-    },
-  },
-  {
-    what: 'settings',
-    rounds: 50,
-    round: (client) => {
-      for (let n = 0; n < ROUND_FRAMES; n++) client.write(h2.settings({ 4: 65_535 + n }))
-    },
-  },
-  {
-    what: 'pings',
-    rounds: 50,
-    round: (client) => {
-      for (let n = 0; n < ROUND_FRAMES; n++) client.send(h2.PING, 0, 0, new Uint8Array(8))
-    },
-  },
-  {
-    what: 'empty DATA',
-    rounds: 50,
-    round: (client, index) => {
-      if (index === 0) client.request(1, [[':method', 'POST'], ...GET.slice(1)], 0)
-      for (let n = 0; n < ROUND_FRAMES; n++) client.send(h2.DATA, 0, 1)
-    },
-  },
-]
-
-const ROUND_FRAMES = 200
+/** More than any flood needs. */
+const MAX_ROUNDS = 1_000
 
 describe('HTTP/2 floods', { timeout: 120_000 }, () => {
-  for (const { what, rounds, round } of FLOODS) {
+  for (const { what, round } of FLOODS) {
     test(`${what} end the connection`, async (t) => {
-      const { client, proxy } = await attack(t)
+      // Where Node 20 gives a connection up without a word, answers that cannot leave keep it for so long.
+      const { client, proxy } = await attack(t, undefined, { timeouts: { writeMs: 1_000 } })
+      client.answersPings = true
       const before = memory()
-      for (let index = 0; index < rounds && !isOver(client); index++) {
+      let index = 0
+      for (; index < MAX_ROUNDS && !isOver(client); index++) {
         round(client, index)
         await client.drained()
         await turn()
       }
-      await client.until('the end', () => isOver(client))
+      await client.until('the end', () => client.ended)
       assert.ok(memory() - before < 64 * MIB, `${memory() - before} bytes more`)
       await serves(t, proxy)
     })
   }
-
-  test('a head of 16 MiB costs its stream or the connection, not our memory', async (t) => {
-    const { client, proxy } = await attack(t)
-    const before = memory()
-    // One entry of the dynamic table, and references of one byte to it.
-    const entry = Buffer.concat([
-      Buffer.from([0x40, 1, 0x61, 0x7f, 0xa1, 0x1e]),
-      Buffer.alloc(4_000, 'x'),
-    ])
-    const references = Buffer.alloc(4_200, 0xbe)
-    client.send(h2.HEADERS, h2.END_STREAM, 1, h2.fields(GET))
-    client.send(h2.CONTINUATION, 0, 1, entry)
-    client.send(h2.CONTINUATION, h2.END_HEADERS, 1, references)
-    await client.until(
-      'a reset or the end',
-      () => isOver(client) || client.resetOf(1) !== undefined,
-    )
-    assert.ok(memory() - before < 32 * MIB, `${memory() - before} bytes more`)
-    await serves(t, proxy)
-  })
 
   for (const [what, fields] of [
     ['too many fields', Array.from({ length: 200 }, (_, n) => [`x-${n}`, 'y'] as const)],

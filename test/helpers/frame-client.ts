@@ -1,7 +1,7 @@
 /** A client that sends HTTP/2 frames as they are, also those that no library would send (RFC 9113). */
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import * as h2 from './h2-frames.js'
 import type { Frame } from './h2-frames.js'
 
@@ -26,7 +26,7 @@ export const GET: readonly (readonly [string, string])[] = [
   [':path', '/'],
 ]
 
-/** One TCP connection to 127.0.0.1 that keeps the frames that come. */
+/** One connection that keeps the frames that come. */
 export class FrameClient {
   readonly frames: Frame[] = []
   /** Bytes received. */
@@ -36,13 +36,14 @@ export class FrameClient {
   /** Whether pings of the server are answered from now on, those that wait included. */
   #answersPings = false
   #pingsSeen = 0
-  readonly #socket: Socket
+  readonly #socket: Duplex
   #buffer = Buffer.alloc(0)
   readonly #waiting = new Set<() => void>()
 
-  private constructor(socket: Socket) {
+  /** @param socket a connection of any kind, on which nothing has been said yet. */
+  constructor(socket: Duplex) {
     this.#socket = socket
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       this.bytes += chunk.length
       this.#buffer = Buffer.concat([this.#buffer, chunk])
       this.#cut()
@@ -58,7 +59,7 @@ export class FrameClient {
     socket.on('error', end)
   }
 
-  /** Connects, and says nothing. */
+  /** Connects to 127.0.0.1, and says nothing. */
   static async open(port: number): Promise<FrameClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
     await once(socket, 'connect')
@@ -68,11 +69,16 @@ export class FrameClient {
   /** Connects, and exchanges prefaces. */
   static async connect(port: number, own: Uint8Array = h2.settings()): Promise<FrameClient> {
     const client = await FrameClient.open(port)
-    client.write(h2.PREFACE)
-    client.write(own)
+    client.begin(own)
     await client.until('the SETTINGS of the server', () => client.find(h2.SETTINGS) !== undefined)
-    client.send(h2.SETTINGS, h2.ACK, 0)
     return client
+  }
+
+  /** Sends the preface, and takes note of the server's settings without having seen them. */
+  begin(own: Uint8Array = h2.settings()): void {
+    this.write(h2.PREFACE)
+    this.write(own)
+    this.send(h2.SETTINGS, h2.ACK, 0)
   }
 
   /** Sends bytes. Returns whether the kernel has taken them. */

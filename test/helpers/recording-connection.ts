@@ -1,7 +1,11 @@
 /** A connection without a socket, whose other end is the test. */
-import type { Duplex } from 'node:stream'
 import { ConnectionDuplex } from '../../src/transport/connection-duplex.js'
-import type { Connection, ConnectionDigest, ConnectionHandler } from '../../src/transport/index.js'
+import type {
+  Connection,
+  ConnectionDigest,
+  ConnectionHandler,
+  CountingDuplex,
+} from '../../src/transport/index.js'
 
 /** Keeps what is written; bytes are pending while the test says so. */
 export class RecordingConnection implements Connection {
@@ -75,7 +79,7 @@ export class RecordingConnection implements Connection {
     this.wasReset = true
   }
 
-  takeDuplex(prefix?: Uint8Array): Duplex {
+  takeDuplex(prefix?: Uint8Array): CountingDuplex {
     return new ConnectionDuplex(this, prefix)
   }
 

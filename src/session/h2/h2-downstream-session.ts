@@ -76,6 +76,8 @@ export class H2DownstreamSession implements DownstreamSession {
   #drainWanted = false
   #finished = false
   #aborted = false
+  /** What the client sent was wrong, so that we had to break it off. */
+  #clientErred = false
   #gone = false
   #readDeadline: Deadline | null = null
   #writeDeadline: Deadline | null = null
@@ -83,6 +85,7 @@ export class H2DownstreamSession implements DownstreamSession {
     this.#written()
   }
 
+  /** @param stream has a listener for errors already; its close tells of them. */
   constructor(owner: H2SessionOwner, stream: ServerHttp2Stream, head: H2RequestHead) {
     this.#owner = owner
     this.#stream = stream
@@ -91,7 +94,6 @@ export class H2DownstreamSession implements DownstreamSession {
     this.upgrade = head.header.upgrade
     this.acceptsTrailers = head.acceptsTrailers
     this.bodyDone = head.bodyLength === 0
-    stream.on('error', ignore)
     stream.on('aborted', () => {
       this.clientLeft()
     })
@@ -118,6 +120,16 @@ export class H2DownstreamSession implements DownstreamSession {
 
   get bodyBytesWritten(): number {
     return this.#bytesWritten + (this.#tunnel?.bytesWritten ?? 0)
+  }
+
+  /** Bytes of bodies so far, both ways, those included that nobody has read yet. */
+  get carriedBytes(): number {
+    return this.bodyBytesRead + this.bodyBytesWritten + this.#stream.readableLength
+  }
+
+  /** Whether nothing waits for the client to take it. */
+  get hasSentAll(): boolean {
+    return this.#stream.writableLength === 0
   }
 
   startTunnel(): TunnelEnd {
@@ -169,6 +181,7 @@ export class H2DownstreamSession implements DownstreamSession {
     this.#bytesRead += chunk.length
     // Node notices it too, but tells of the bytes first.
     if (this.bodyLength >= 0 && this.#bytesRead > this.bodyLength) {
+      this.#clientErred = true
       this.#fail(new ProxyError('PGR_REQUEST_BODY_INVALID', 'more bytes than Content-Length says'))
       return
     }
@@ -181,6 +194,7 @@ export class H2DownstreamSession implements DownstreamSession {
     try {
       this.#requestTrailers = readTrailerFields(raw, 'PGR_REQUEST_BODY_INVALID')
     } catch (thrown) {
+      this.#clientErred = true
       this.#fail(toProxyError(thrown, 'PGR_REQUEST_BODY_INVALID'))
     }
   }
@@ -403,7 +417,10 @@ export class H2DownstreamSession implements DownstreamSession {
   }
 
   #closed(): void {
-    const byPeer = !this.#aborted && this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR
+    const { rstCode, writableFinished } = this.#stream
+    // Whatever code a client gives, it has broken off what was not sent yet.
+    const isSent = rstCode === constants.NGHTTP2_NO_ERROR && writableFinished
+    const byPeer = this.#clientErred || (!this.#aborted && !isSent)
     this.clientLeft()
     this.#readDeadline?.dispose()
     this.#writeDeadline?.dispose()
@@ -426,10 +443,6 @@ export class H2DownstreamSession implements DownstreamSession {
     })
     if (!this.#writeDeadline.isSet) this.#writeDeadline.set(timeouts.writeMs)
   }
-}
-
-function ignore(): void {
-  // The close tells of it.
 }
 
 /** Small pieces are copied, so that their sender need not wait; large ones are lent until they are sent. */

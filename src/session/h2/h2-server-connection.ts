@@ -1,22 +1,26 @@
 /** A client's HTTP/2 connection: opens a session for each stream, and decides how the connection ends. */
 import { constants, performServerHandshake } from 'node:http2'
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
-import type { Duplex } from 'node:stream'
 import { ProxyError, describeThrown, toProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import type { HttpDate } from '../../http/index.js'
 import { counterSlot } from '../../observability/index.js'
 import type { Clock, Deadline, DeadlineWheel } from '../../time/index.js'
-import type { Connection, ConnectionDigest, ConnectionHandler } from '../../transport/index.js'
+import type {
+  Connection,
+  ConnectionDigest,
+  ConnectionHandler,
+  CountingDuplex,
+} from '../../transport/index.js'
 import type { DownstreamTimeouts } from '../h1-server-options.js'
 import { reportRefusal } from '../refused-request.js'
 import type { ServerConnection } from '../server-connection.js'
+import { FloodGuard } from './flood-guard.js'
 import { H2DownstreamSession } from './h2-downstream-session.js'
 import type { H2SessionOwner } from './h2-downstream-session.js'
 import { readRequestFields, responseFields } from './h2-fields.js'
 import type { H2RequestHead } from './h2-fields.js'
 import type { H2ServerOptions } from './h2-server-options.js'
-import { RateLimit } from './rate-limit.js'
 
 /**
  * Where the connection stands. `draining`: the client has been told that no more requests are wanted,
@@ -31,24 +35,35 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   readonly #options: H2ServerOptions
   readonly #onClosed: () => void
   readonly #sessions = new Set<H2DownstreamSession>()
-  readonly #resets: RateLimit
+  readonly #guard: FloodGuard
   /** Idle, or at its end: how long the client has for what is next. */
   readonly #deadline: Deadline
+  /** When the bytes that came are looked at next. */
+  readonly #nextLook: Deadline
   #state: State = 'open'
   #session: ServerHttp2Session | null = null
-  #duplex: Duplex | null = null
-  /** Frames that carry nothing, since the last that did. */
-  #idleFrames = 0
+  #duplex: CountingDuplex | null = null
+  /** What had come when it was last looked at. */
+  #bytesSeen = 0
+  /** Whether anything had come just before that. */
+  #wasActive = false
+  /** When the client was asked for a sign of life that it has not given yet; `null`: it was not. */
+  #probedMs: number | null = null
+  /** What the client is told at the end. */
+  #goodbye: number = constants.NGHTTP2_NO_ERROR
 
   /** @param onClosed called once, when the connection is gone. */
   constructor(connection: Connection, options: H2ServerOptions, onClosed: () => void) {
-    const { env, http2 } = options
+    const { env, http2, limits } = options
     this.#connection = connection
     this.#options = options
     this.#onClosed = onClosed
-    this.#resets = new RateLimit(http2.resetBurst, http2.resetsPerSecond, env.clock.nowMs())
+    this.#guard = new FloodGuard(http2, limits.maxHeaderBytes, env.clock.nowMs())
     this.#deadline = env.deadlines.deadline(() => {
       this.#onTimeout()
+    })
+    this.#nextLook = env.deadlines.deadline(() => {
+      this.#look()
     })
   }
 
@@ -77,6 +92,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
       this.#onGoaway()
     })
     this.#deadline.set(this.timeouts.headerMs)
+    this.#nextLook.set(LOOK_EVERY_MS)
   }
 
   /**
@@ -143,6 +159,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   onClose(): void {
     this.#state = 'closed'
     this.#deadline.dispose()
+    this.#nextLook.dispose()
     for (const session of this.#sessions) session.clientLeft()
     this.#onClosed()
   }
@@ -150,7 +167,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   // H2SessionOwner
 
   progressed(): void {
-    this.#idleFrames = 0
+    this.#guard.progressed()
   }
 
   wantsClose(): void {
@@ -160,7 +177,8 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   closed(session: H2DownstreamSession, byPeer: boolean): void {
     this.#sessions.delete(session)
     if (this.#state === 'closed') return
-    if (byPeer && !this.#resets.take(this.clock.nowMs())) {
+    this.#guard.closed(session.carriedBytes)
+    if (byPeer && !this.#guard.brokenOff(this.clock.nowMs())) {
       this.#endForFlood('resets')
       return
     }
@@ -172,8 +190,13 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   // What comes
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
-    if (this.#state === 'closed') return
-    this.progressed()
+    // Also of those that are told of after the end: without a listener they would end the process.
+    stream.on('error', ignore)
+    if (this.#state === 'closed' || stream.session?.destroyed !== false) return
+    if (!this.#guard.opened(stream.id!, this.clock.nowMs())) {
+      this.#endForFlood('heads that were refused')
+      return
+    }
     if (this.#state === 'open') this.#deadline.clear()
     let head: H2RequestHead
     try {
@@ -189,10 +212,13 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     this.#options.onRequest(session)
   }
 
-  /** Answers what is not a request. */
+  /** Answers what is not a request; it costs the client what one does that it breaks off. */
   #refuse(stream: ServerHttp2Stream, error: ProxyError): void {
     reportRefusal(this.#options, this.digest, error)
-    stream.on('error', ignore)
+    if (!this.#guard.brokenOff(this.clock.nowMs())) {
+      this.#endForFlood('requests that were refused')
+      return
+    }
     const { header, body } = this.#options.errorResponse(error)
     header.headers.addDate(this.date.at(this.clock.wallMs()))
     stream.respond(responseFields(header))
@@ -200,9 +226,57 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
-  /** A ping is answered, settings are acknowledged: who sends nothing else wants just that. */
   #onIdleFrame(): void {
-    if (++this.#idleFrames > MAX_IDLE_FRAMES) this.#endForFlood('pings and settings')
+    if (!this.#guard.idleFrame(this.clock.nowMs())) this.#endForFlood('pings and settings')
+  }
+
+  /** Looks at what Node does not tell of. */
+  #look(): void {
+    const session = this.#session
+    if (session === null || session.destroyed) return
+    this.#nextLook.set(LOOK_EVERY_MS)
+    if (this.#probedMs !== null && this.#state === 'open')
+      this.#lookAtProbe(session, this.#probedMs)
+    const bytesRead = this.#duplex?.bytesRead ?? 0
+    if (bytesRead === this.#bytesSeen) {
+      if (this.#wasActive) this.#probe(session)
+      this.#wasActive = false
+      return
+    }
+    this.#bytesSeen = bytesRead
+    this.#wasActive = true
+    let carried = 0
+    for (const { carriedBytes } of this.#sessions) carried += carriedBytes
+    if (!this.#guard.balances(bytesRead, carried, this.clock.nowMs()))
+      this.#endForFlood('frames that carry nothing')
+    else if ((session.state.lastProcStreamID ?? 0) > this.#guard.lastStream) this.#probe(session)
+  }
+
+  /**
+   * Asks for a sign of life, when a connection falls quiet and when a head has begun without becoming a
+   * request: that is still on its way, or was refused by Node. No other frame may come between its
+   * pieces, so the answer says that it is over.
+   */
+  #probe(session: ServerHttp2Session): void {
+    if (this.#probedMs !== null || this.#state !== 'open') return
+    const begun = session.state.lastProcStreamID ?? 0
+    this.#probedMs = this.clock.nowMs()
+    this.#afterPing(() => {
+      this.#probedMs = null
+      this.#bytesSeen = this.#duplex?.bytesRead ?? 0
+      if (begun > this.#guard.lastStream) this.#endCalmly('a head was refused')
+    })
+  }
+
+  /** No answer yet. Node 20 may have given the connection up without a word: it then sends or reads no more. */
+  #lookAtProbe(session: ServerHttp2Session, probedMs: number): void {
+    const waitedMs = this.clock.nowMs() - probedMs
+    const isStuck = (session.state.outboundQueueSize ?? 0) > 0
+    if (isStuck && [...this.#sessions].every(({ hasSentAll }) => hasSentAll)) {
+      this.#report('PGR_HTTP2_INVALID', 'a frame was wrong')
+      this.destroy()
+    } else if (waitedMs > this.timeouts.headerMs) this.#endForFlood('bytes of a head')
+    else if (waitedMs > LINGER_MS && this.#sessions.size === 0) this.drain()
   }
 
   #onSessionError(error: Error): void {
@@ -218,6 +292,13 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     session?.destroy(new Error('flood'), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
+  /** Ends it as {@link drain} does: what is in progress is of other value than what was refused. */
+  #endCalmly(reason: string): void {
+    this.#report('PGR_HTTP2_INVALID', reason)
+    this.#goodbye = constants.NGHTTP2_ENHANCE_YOUR_CALM
+    this.drain()
+  }
+
   #report(code: ErrorCode, reason: string): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#options.counters.addError(code)
@@ -226,7 +307,11 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   }
 
   #afterPing(next: () => void): void {
-    if (this.#session?.destroyed === false) this.#session.ping(next)
+    if (this.#session?.destroyed !== false) return
+    this.#session.ping((error) => {
+      // Without an answer the time-out comes, if the connection has not gone anyway.
+      if (error === null) next()
+    })
   }
 
   // How it ends
@@ -251,6 +336,8 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   /** Nothing is in progress any more: the client gets the time to take what was sent, and to close. */
   #linger(): void {
     this.#deadline.set(LINGER_MS)
+    if (this.#goodbye !== constants.NGHTTP2_NO_ERROR)
+      this.#session?.destroy(new Error('refused'), this.#goodbye)
   }
 
   #onTimeout(): void {
@@ -286,8 +373,8 @@ const SHUTDOWN_NOTICE = Buffer.from('0000080700000000007fffffff00000000', 'hex')
 const LINGER_MS = 2_000
 /** What a client may send ahead over all requests; each has its own window besides. */
 const CONNECTION_WINDOW_BYTES = 1024 * 1024
-/** Pings and settings in a row, with nothing in between that carries anything. */
-const MAX_IDLE_FRAMES = 1_000
+/** How often what came is compared with what it was good for. */
+const LOOK_EVERY_MS = 1_000
 /** Entries of one SETTINGS frame. */
 const MAX_SETTINGS = 32
 /** Frames out of place, such as empty DATA, of one connection. */

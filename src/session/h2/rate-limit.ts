@@ -14,13 +14,18 @@ export class RateLimit {
     this.#countedMs = nowMs
   }
 
-  /** Takes note of one event. Returns whether it may happen. */
-  take(nowMs: number): boolean {
+  /** Takes note of `count` events; fewer than none are earned back. Returns whether they may happen. */
+  take(nowMs: number, count: number = 1): boolean {
     const earned = (nowMs - this.#countedMs) * this.#perMs
     this.#countedMs = nowMs
     this.#left = Math.min(this.#burst, this.#left + earned)
-    if (this.#left < 1) return false
-    this.#left -= 1
+    if (this.#left < count) return false
+    this.#left -= count
     return true
+  }
+
+  /** Forgets what has happened. */
+  reset(): void {
+    this.#left = this.#burst
   }
 }

@@ -1,8 +1,7 @@
 /** `MemoryConnection`: one end of a connection of the memory network. */
 import { constants } from 'node:os'
-import type { Duplex } from 'node:stream'
 import type { Clock } from '../../time/index.js'
-import type { Connection, ConnectionHandler } from '../connection.js'
+import type { Connection, ConnectionHandler, CountingDuplex } from '../connection.js'
 import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from '../node/no-handler.js'
@@ -145,7 +144,7 @@ export class MemoryConnection implements Connection {
     this.#close()
   }
 
-  takeDuplex(prefix?: Uint8Array): Duplex {
+  takeDuplex(prefix?: Uint8Array): CountingDuplex {
     return new ConnectionDuplex(this, prefix)
   }
 

@@ -1,7 +1,6 @@
 /** `NodeConnection`: a connection over a socket of `node:net` or `node:tls`, by their public API. */
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import type { Connection, ConnectionHandler } from '../connection.js'
+import type { Connection, ConnectionHandler, CountingDuplex } from '../connection.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from './no-handler.js'
 import type { ReadBuffer } from './read-buffer.js'
@@ -173,7 +172,7 @@ export class NodeConnection implements Connection {
     return this.#socket
   }
 
-  takeDuplex(prefix?: Uint8Array): Duplex {
+  takeDuplex(prefix?: Uint8Array): CountingDuplex {
     const socket = this.#socket
     socket.off('end', this.#listeners.end)
     socket.off('data', this.#listeners.data)

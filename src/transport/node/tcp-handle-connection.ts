@@ -1,8 +1,7 @@
 /** `TcpHandleConnection`: a connection on a TCP handle itself, past the streams of `net.Socket`. */
 import { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { TurnEnd } from '../../time/internal.js'
-import type { Connection, ConnectionHandler } from '../connection.js'
+import type { Connection, ConnectionHandler, CountingDuplex } from '../connection.js'
 import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from './no-handler.js'
@@ -179,7 +178,7 @@ export class TcpHandleConnection implements Connection {
     if (isEnding || this.#handle.reset(onClosed) < 0) this.#handle.close(onClosed)
   }
 
-  takeDuplex(prefix?: Uint8Array): Duplex {
+  takeDuplex(prefix?: Uint8Array): CountingDuplex {
     if (this.#corkedChunks !== null) this.uncork()
     this.sendText()
     // What waits is told to this connection, and so is an end that was seen.

@@ -1,10 +1,9 @@
 /** `RingConnection`: a connection whose reads and writes share system calls with those of all others. */
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
-import type { Duplex } from 'node:stream'
 import { IoUring, Memory } from '../../os/internal.js'
 import type { IoVector } from '../../os/internal.js'
-import type { Connection, ConnectionHandler } from '../connection.js'
+import type { Connection, ConnectionHandler, CountingDuplex } from '../connection.js'
 import { ConnectionDuplex } from '../connection-duplex.js'
 import type { ConnectionDigest } from '../digest.js'
 import { NO_HANDLER } from '../node/no-handler.js'
@@ -138,7 +137,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     this.destroy()
   }
 
-  takeDuplex(prefix?: Uint8Array): Duplex {
+  takeDuplex(prefix?: Uint8Array): CountingDuplex {
     this.uncork()
     if (!this.#canLeave) return new ConnectionDuplex(this, prefix)
     this.destroyed = true
