@@ -136,6 +136,23 @@ describe('the documentation', () => {
     )
   })
 
+  test('names for each known attack a test that exists', () => {
+    const rows = readFileSync(join(ROOT, 'docs/guide/security.md'), 'utf8')
+      .split('\n')
+      .filter((line) => /^\| (?!Published|---)/.test(line))
+    assert.ok(rows.length > 20)
+    for (const row of rows) {
+      const [, file, title] = /`((?:test|src)\/[^`]+\.ts)`: "([^"]+)" \|$/.exec(row) ?? []
+      assert.ok(file !== undefined && title !== undefined, row)
+      const source = readFileSync(join(ROOT, file), 'utf8')
+      // As a program writes it: in quotes of its own, be they doubled for an apostrophe.
+      assert.ok(
+        ["'", '"', '`'].some((quote) => source.includes(quote + title + quote)),
+        row,
+      )
+    }
+  })
+
   test('gives every limit and time-out the default that the code has', () => {
     const rows = readFileSync(join(ROOT, 'docs/guide/timeouts-and-limits.md'), 'utf8').split('\n')
     for (const [name, value] of Object.entries({

@@ -1,39 +1,19 @@
 /** How long a client that speaks HTTP/2 may take for what, and what it may do for as long as it likes. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { reply } from '../../src/testing/index.js'
-import { parseSocketAddress } from '../../src/transport/index.js'
-import type { ConnectionHandler } from '../../src/transport/index.js'
-import { FrameClient, GET, H2_ERROR } from '../helpers/frame-client.js'
+import { GET, H2_ERROR } from '../helpers/frame-client.js'
 import * as h2 from '../helpers/h2-frames.js'
-import { testProxy } from '../helpers/test-world.js'
-import type { ProxyInWorld, ProxySetup } from '../helpers/test-world.js'
+import { frameClient } from '../helpers/memory-frame-client.js'
 
 const POST: readonly (readonly [string, string])[] = [[':method', 'POST'], ...GET.slice(1)]
 const OPEN = 0
 /** A step of the wheel, and what a look at the connection may come late. */
 const LATE_MS = 1_500
 
-interface Started extends ProxyInWorld {
-  readonly client: FrameClient
-}
-
-/** A client that has exchanged prefaces with a proxy. */
-async function start(t: TestContext, setup: ProxySetup = {}, own?: Uint8Array): Promise<Started> {
-  const inWorld = await testProxy(t, { ...setup, listener: { h2c: true } })
-  const { world, proxy } = inWorld
-  const connection = await world.run(world.network.dial(parseSocketAddress(proxy.address), {}))
-  connection.handler = NOBODY
-  const client = new FrameClient(connection.takeDuplex())
-  client.begin(own)
-  await world.until(() => client.find(h2.SETTINGS) !== undefined, 'the SETTINGS of the server')
-  return { ...inWorld, client }
-}
-
 describe('a client of HTTP/2', () => {
   test('that pauses within a body gets 408 after the body time-out, and its other requests are served', async (t) => {
-    const { world, upstream, client } = await start(t, { peer: { readTimeoutMs: 0 } })
+    const { world, upstream, client } = await frameClient(t, { peer: { readTimeoutMs: 0 } })
     upstream.answer(reply(200, 'ok').after(200_000))
     client.answersPings = true
     client.request(1)
@@ -52,7 +32,7 @@ describe('a client of HTTP/2', () => {
 
   test('that takes nothing of a response loses the stream after the write time-out', async (t) => {
     // No window at all: the stream waits while the connection is fine.
-    const { world, upstream, client } = await start(t, {}, h2.settings({ 4: 0 }))
+    const { world, upstream, client } = await frameClient(t, {}, h2.settings({ 4: 0 }))
     upstream.answer(reply(200, 'x'.repeat(1_000_000)))
     client.answersPings = true
     client.request(1)
@@ -66,7 +46,7 @@ describe('a client of HTTP/2', () => {
   })
 
   test('that reads nothing at all loses what it has asked for, and then the connection', async (t) => {
-    const { world, upstream, client } = await start(
+    const { world, upstream, client } = await frameClient(
       t,
       { world: { link: { bufferBytes: 20_000 } } },
       h2.settings({ 4: 2 ** 31 - 1 }),
@@ -82,7 +62,7 @@ describe('a client of HTTP/2', () => {
   })
 
   test('that asks for nothing is told to go after the time for a head', async (t) => {
-    const { world, upstream, client } = await start(t)
+    const { world, upstream, client } = await frameClient(t)
     upstream.answer(reply(200, 'ok'))
     client.answersPings = true
     await world.advance(30_000)
@@ -97,7 +77,7 @@ describe('a client of HTTP/2', () => {
   })
 
   test('that never ends a head loses the connection after the time for one', async (t) => {
-    const { world, upstream, client } = await start(t, { peer: { readTimeoutMs: 0 } })
+    const { world, upstream, client } = await frameClient(t, { peer: { readTimeoutMs: 0 } })
     upstream.answer(reply(200, 'ok').after(1_000_000))
     client.request(1)
     client.send(h2.HEADERS, h2.END_STREAM, 3, h2.fields(GET))
@@ -109,7 +89,7 @@ describe('a client of HTTP/2', () => {
   })
 
   test('that pings each second may wait for an answer as long as it likes', async (t) => {
-    const { world, upstream, client } = await start(t, { peer: { readTimeoutMs: 0 } })
+    const { world, upstream, client } = await frameClient(t, { peer: { readTimeoutMs: 0 } })
     upstream.answer(reply(200, 'ok').after(4 * 3_600_000))
     client.answersPings = true
     client.request(1)
@@ -122,7 +102,7 @@ describe('a client of HTTP/2', () => {
   })
 
   test('that is quiet in between is asked for one sign of life, not for more', async (t) => {
-    const { world, upstream, client } = await start(t)
+    const { world, upstream, client } = await frameClient(t)
     upstream.answer(reply(200, 'ok'))
     client.answersPings = true
     client.request(1)
@@ -131,10 +111,3 @@ describe('a client of HTTP/2', () => {
     assert.equal(client.goawayCode, undefined)
   })
 })
-
-const NOBODY: ConnectionHandler = {
-  onData() {},
-  onEnd() {},
-  onDrain() {},
-  onClose() {},
-}

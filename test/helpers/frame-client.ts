@@ -168,8 +168,10 @@ export class FrameClient {
   async drained(): Promise<void> {
     if (this.#socket.writableLength === 0 || this.#socket.destroyed) return
     await new Promise<void>((resolve) => {
-      this.#socket.once('drain', resolve)
-      this.#socket.once('close', resolve)
+      // 'drain' tells only of writes that were too much; the callback comes when the socket is gone, too.
+      this.#socket.write('', () => {
+        resolve()
+      })
     })
   }
 
