@@ -139,6 +139,8 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner, Se
     this.#writeDeadline?.clear()
     if (this.#state === 'flushing') this.#nextRequest()
     else if (this.#state === 'lingering') this.#linger()
+    // The client had ended while its last answer was under way.
+    else if (this.#ended && this.#session === null && this.#tunnel === null) this.onEnd()
     else this.#session?.handler?.onDownstreamDrain()
   }
 
