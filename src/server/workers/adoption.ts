@@ -14,6 +14,8 @@ interface OwnListener {
   readonly onConnection: (connection: Connection) => void
   /** The sockets that this thread accepts on by itself. */
   readonly accepting: Promise<Pick<Listener, 'close'>>[]
+  /** Where it listens: as it was asked to, until the first thing that comes tells the port. */
+  address: SocketAddress
 }
 
 /** One per thread: takes over what comes, each for the listener that it belongs to. */
@@ -41,13 +43,19 @@ export class Adoption {
     onConnection: (connection: Connection) => void,
   ): Promise<Listener> {
     const accepting: OwnListener['accepting'] = []
-    this.#listeners.set(key, { options, onConnection, accepting })
+    const own: OwnListener = { options, onConnection, accepting, address }
+    this.#listeners.set(key, own)
     // What was dealt before a stop still comes, and is served; closing the socket is the main thread's.
     const close = async (): Promise<void> => {
       const all = await Promise.all(accepting.splice(0))
       await Promise.all(all.map((each) => each.close()))
     }
-    return Promise.resolve({ address, close })
+    return Promise.resolve({
+      get address() {
+        return own.address
+      },
+      close,
+    })
   }
 
   /** Takes a descriptor over; it stays the main thread's until this has counted it. */
@@ -59,6 +67,7 @@ export class Adoption {
       this.#descriptors.discard(fd)
       return
     }
+    listener.address = bound
     const { options, onConnection, accepting } = listener
     if (message.kind === 'deal') {
       const onAdopted = (connection: Connection): void => {

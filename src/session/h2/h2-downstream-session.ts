@@ -417,9 +417,9 @@ export class H2DownstreamSession implements DownstreamSession {
   }
 
   #closed(): void {
-    const { rstCode, writableFinished } = this.#stream
-    // Whatever code a client gives, it has broken off what was not sent yet.
-    const isSent = rstCode === constants.NGHTTP2_NO_ERROR && writableFinished
+    const { rstCode, aborted } = this.#stream
+    // Whatever code a client gives, it has broken off what was not ended yet.
+    const isSent = rstCode === constants.NGHTTP2_NO_ERROR && !aborted
     const byPeer = this.#clientErred || (!this.#aborted && !isSent)
     this.clientLeft()
     this.#readDeadline?.dispose()

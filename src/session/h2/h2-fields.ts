@@ -129,7 +129,10 @@ export function readTrailerFields(
   return headers.size === 0 ? null : headers
 }
 
-/** The fields of a request as they go to an upstream. @param scheme `http` or `https`. */
+/**
+ * The fields of a request as they go to an upstream; CONNECT has neither scheme nor path (RFC 9113 §8.5).
+ * @param scheme `http` or `https`.
+ */
 export function requestFields(
   header: RequestHeader,
   scheme: string,
@@ -137,9 +140,12 @@ export function requestFields(
 ): OutgoingHttpHeaders {
   const fields = emptyFields()
   fields[':method'] = header.method
-  fields[':path'] = header.target
-  fields[':scheme'] = scheme
-  fields[':authority'] = header.headers.host ?? ''
+  if (header.method === 'CONNECT') fields[':authority'] = header.target
+  else {
+    fields[':path'] = header.target
+    fields[':scheme'] = scheme
+    fields[':authority'] = header.headers.host ?? ''
+  }
   let saysTrailers = acceptsTrailers
   header.headers.forEach((key, value) => {
     if (key === 'te') saysTrailers ||= value === 'trailers'

@@ -178,10 +178,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     this.#sessions.delete(session)
     if (this.#state === 'closed') return
     this.#guard.closed(session.carriedBytes)
-    if (byPeer && !this.#guard.brokenOff(this.clock.nowMs())) {
-      this.#endForFlood('resets')
-      return
-    }
+    if (byPeer && !this.#brokenOff()) return
     if (this.#sessions.size > 0) return
     if (this.#state === 'open') this.#deadline.set(this.timeouts.headerMs)
     else if (this.#state === 'closing') this.#linger()
@@ -195,6 +192,11 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     if (this.#state === 'closed' || stream.session?.destroyed !== false) return
     if (!this.#guard.opened(stream.id!, this.clock.nowMs())) {
       this.#endForFlood('heads that were refused')
+      return
+    }
+    // Broken off in the read that it came with: nobody waits for an answer.
+    if (stream.aborted) {
+      this.#brokenOff()
       return
     }
     if (this.#state === 'open') this.#deadline.clear()
@@ -215,15 +217,19 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   /** Answers what is not a request; it costs the client what one does that it breaks off. */
   #refuse(stream: ServerHttp2Stream, error: ProxyError): void {
     reportRefusal(this.#options, this.digest, error)
-    if (!this.#guard.brokenOff(this.clock.nowMs())) {
-      this.#endForFlood('requests that were refused')
-      return
-    }
+    if (!this.#brokenOff()) return
     const { header, body } = this.#options.errorResponse(error)
     header.headers.addDate(this.date.at(this.clock.wallMs()))
     stream.respond(responseFields(header))
     if (!stream.writableEnded) stream.end(body)
     stream.close(constants.NGHTTP2_NO_ERROR)
+  }
+
+  /** The client has spoiled a request. Returns whether the connection goes on. */
+  #brokenOff(): boolean {
+    const mayGoOn = this.#guard.brokenOff(this.clock.nowMs())
+    if (!mayGoOn) this.#endForFlood('requests that were broken off or refused')
+    return mayGoOn
   }
 
   #onIdleFrame(): void {

@@ -5,14 +5,16 @@ import { addAbortSignal } from 'node:stream'
 import { ProxyError, toProxyError } from '../../error/index.js'
 import { hasNoBody } from '../../http/index.js'
 import type { HeaderMap, RequestHeader } from '../../http/index.js'
-import { MAX_INTERIM_RESPONSES } from '../../protocols/index.js'
+import { MAX_INTERIM_RESPONSES, TUNNEL, isTunnelAnswer } from '../../protocols/index.js'
 import type { BodyLength } from '../../protocols/index.js'
 import type { Deadline, DeadlineWheel } from '../../time/index.js'
 import type { ConnectionDigest, HttpPeer } from '../../transport/index.js'
 import { lengthMismatch } from '../message-writer.js'
+import type { TunnelEnd } from '../tunnel-end.js'
 import type { UpstreamHandler, UpstreamSession } from '../upstream-session.js'
 import { readResponseFields, readTrailerFields, requestFields, trailerFields } from './h2-fields.js'
 import type { H2UpstreamConnection } from './h2-upstream-connection.js'
+import { H2TunnelEnd } from './h2-tunnel-end.js'
 import { streamFailure } from './stream-failure.js'
 
 /** Who gets the stream's place on the connection back. */
@@ -47,6 +49,7 @@ export class H2UpstreamSession implements UpstreamSession {
   readonly #readDeadline: Deadline
   #writeDeadline: Deadline | null = null
   #stream: ClientHttp2Stream | null = null
+  #tunnel: H2TunnelEnd | null = null
   #method = ''
   #bodyLength: BodyLength = 0
   #bodyBytesWritten = 0
@@ -87,10 +90,12 @@ export class H2UpstreamSession implements UpstreamSession {
   writeHeader(header: RequestHeader, bodyLength: BodyLength, acceptsTrailers: boolean): void {
     this.#method = header.method
     this.#bodyLength = bodyLength
-    const endStream = bodyLength === 0
+    const hasBody = bodyLength !== 0
+    // The stream of a CONNECT stays open, for what its answer may make of it.
+    const endStream = !hasBody && this.#method !== 'CONNECT'
     const scheme = this.peer.tls ? 'https' : 'http'
     const fields = requestFields(header, scheme, acceptsTrailers)
-    const stream = this.connection.request(fields, { endStream, waitForTrailers: !endStream })
+    const stream = this.connection.request(fields, { endStream, waitForTrailers: hasBody })
     this.requestStarted = true
     this.#stream = stream
     this.#listen(stream)
@@ -143,13 +148,16 @@ export class H2UpstreamSession implements UpstreamSession {
     // Each piece of a body has memory of its own.
   }
 
-  startTunnel(): never {
-    throw new ProxyError('PGR_INTERNAL', 'no response of HTTP/2 opens a tunnel')
+  startTunnel(): TunnelEnd {
+    this.#end()
+    this.#tunnel = new H2TunnelEnd(this.#stream!)
+    return this.#tunnel
   }
 
   abort(): void {
     if (!this.#over) this.#end()
     const stream = this.#stream
+    if (this.#tunnel?.isOver === true) return
     if (stream === null) this.#owner.sessionOver(this)
     else cancel(stream)
   }
@@ -163,8 +171,9 @@ export class H2UpstreamSession implements UpstreamSession {
     stream.on('response', (headers, flags, raw?: string[]) => {
       this.#take(() => {
         const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-        this.#onResponse(raw ?? [], ended, headers[':status'] ?? 0)
+        this.#onResponse(stream, raw ?? [], ended, headers[':status'] ?? 0)
       })
+      if (this.#responseLength === TUNNEL) return
       // Only now: what is read from a stream of Node's own overtakes its events.
       stream.on('data', (chunk: Buffer) => {
         this.#onData(chunk)
@@ -211,11 +220,20 @@ export class H2UpstreamSession implements UpstreamSession {
     this.#handler.onInterim(readResponseFields(raw, false, true).header)
   }
 
-  #onResponse(raw: readonly string[], ended: boolean, status: number): void {
+  #onResponse(
+    stream: ClientHttp2Stream,
+    raw: readonly string[],
+    ended: boolean,
+    status: number,
+  ): void {
     const { header, bodyLength } = readResponseFields(raw, ended, hasNoBody(this.#method, status))
+    const opensTunnel = isTunnelAnswer(this.#method, status)
     this.responseStarted = true
-    this.#responseLength = bodyLength
-    this.#handler.onResponse(header, bodyLength)
+    this.#responseLength = opensTunnel ? TUNNEL : bodyLength
+    // What frames a body means nothing in an answer that has none.
+    if (opensTunnel) header.headers.remove('content-length')
+    else if (this.#method === 'CONNECT') stream.end()
+    this.#handler.onResponse(header, this.#responseLength)
     if (!ended && !this.#over) this.#handler.onReadEnd()
   }
 
@@ -240,6 +258,7 @@ export class H2UpstreamSession implements UpstreamSession {
   }
 
   #onClose(stream: ClientHttp2Stream, error: Error | null): void {
+    if (this.#tunnel?.isOver === false) this.#tunnel.fail(tunnelBroke(error))
     if (this.#over) return
     const { responseStarted, connection } = this
     const { isLost, lostBy } = connection
@@ -316,6 +335,10 @@ export class H2UpstreamSession implements UpstreamSession {
  */
 function cancel(stream: ClientHttp2Stream): void {
   if (!stream.destroyed) addAbortSignal(ABORTED, stream)
+}
+
+function tunnelBroke(cause: Error | null): ProxyError {
+  return new ProxyError('PGR_UPSTREAM_READ_FAILED', cause?.message, cause ? { cause } : {})
 }
 
 const ABORTED = AbortSignal.abort()
