@@ -2,6 +2,8 @@
 import type { ProxyError } from '../error/index.js'
 import type { RequestHeader } from '../http/index.js'
 import type { Backend, LoadBalancer } from '../load-balancing/index.js'
+import { GrpcWeb } from '../modules/index.js'
+import type { HttpModules } from '../modules/index.js'
 import type { ProxyHttp, Session } from '../proxy/index.js'
 import { HttpPeer } from '../transport/index.js'
 import type { ConnectionDigest } from '../transport/index.js'
@@ -27,7 +29,8 @@ export class BalancerProxy implements ProxyHttp {
   readonly #routes: BackendRoutes
   readonly #retries: RetrySettings
   readonly #forwarding: Forwarding
-  /** Absent unless somebody wants to be told, because then it costs nothing. */
+  /** Both are absent unless they are wanted, because then they cost nothing. */
+  readonly initDownstreamModules?: (modules: HttpModules) => void
   readonly logging?: (session: Session, error: ProxyError | undefined) => void
 
   constructor({ settings, balancer, routes, onRequest }: BalancerProxyParts) {
@@ -35,6 +38,7 @@ export class BalancerProxy implements ProxyHttp {
     this.#routes = routes
     this.#retries = settings.upstream.retries
     this.#forwarding = new Forwarding(settings.forwarding)
+    if (settings.upstream.grpcWeb) this.initDownstreamModules = addGrpcWeb
     if (onRequest) this.logging = onRequest
   }
 
@@ -83,6 +87,10 @@ export class BalancerProxy implements ProxyHttp {
     const { max, on } = this.#retries
     return session.attempts.length <= max && on.includes(failure)
   }
+}
+
+function addGrpcWeb(modules: HttpModules): void {
+  modules.addModule({ module: GrpcWeb, init: () => new GrpcWeb() })
 }
 
 /** To us, or to the proxy that tells us of the client. */

@@ -67,6 +67,7 @@ export interface UpstreamSection extends UpstreamNetworkSection {
   readonly host_header?: string | undefined
   readonly protocol?: UpstreamProtocol | undefined
   readonly max_h2_streams?: number | undefined
+  readonly grpc_web?: boolean | undefined
   readonly tls?: TlsSection | undefined
   readonly health_check?: HealthCheckSection | undefined
   readonly retries?: RetriesSection | undefined
@@ -227,6 +228,7 @@ function upstreamSchema(): z.ZodType<UpstreamSection> {
     host_header: hostHeaderField().optional(),
     protocol: choiceField(['http1', 'h2', 'h2c', 'auto']).optional(),
     max_h2_streams: integerField(1, 1_000).optional(),
+    grpc_web: booleanField().optional(),
     tls: tlsSchema().optional(),
     health_check: healthCheckSchema().optional(),
     passive_health: notYetField(),

@@ -50,6 +50,8 @@ export interface UpstreamSettings {
   readonly protocol: UpstreamProtocol
   /** Requests at once on one HTTP/2 connection, from 1; fewer where the server allows fewer. */
   readonly maxH2Streams: number
+  /** Whether calls of gRPC-Web are made ones of gRPC, which needs HTTP/2. Default: false. */
+  readonly grpcWeb: boolean
   /** How TLS is spoken; `undefined`: it is not. */
   readonly tls: UpstreamTls | undefined
   /** How backends are checked; `undefined`: they are not. */
@@ -190,7 +192,7 @@ export const BALANCER_DEFAULTS: {
 /** The settings of a balancer for which only its listeners and its upstream were chosen. */
 export function defaultSettings(
   listeners: readonly string[],
-  upstream: Omit<UpstreamSettings, 'maxH2Streams' | 'retries' | 'timeouts' | 'maxIdle'>,
+  upstream: Omit<UpstreamSettings, 'maxH2Streams' | 'grpcWeb' | 'retries' | 'timeouts' | 'maxIdle'>,
 ): BalancerSettings {
   const {
     maxH2Streams,
@@ -204,7 +206,7 @@ export function defaultSettings(
   } = BALANCER_DEFAULTS
   return {
     listeners: listeners.map((address) => ({ address, tls: undefined, h2c: false })),
-    upstream: { ...upstream, maxH2Streams, retries, timeouts, maxIdle: undefined },
+    upstream: { ...upstream, maxH2Streams, grpcWeb: false, retries, timeouts, maxIdle: undefined },
     forwarding,
     maxConnections,
     limits,

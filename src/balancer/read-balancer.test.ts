@@ -107,6 +107,10 @@ const GOLDEN: readonly (readonly [string, string])[] = [
     'F:5:15: upstreams.a.protocol: "h2c" is HTTP/2 in the clear; expected h2 beside tls',
   ],
   [
+    upstream('grpc_web: true'),
+    'F:5:15: upstreams.a.grpc_web: gRPC is HTTP/2; expected protocol: h2, h2c or auto beside it',
+  ],
+  [
     upstream('protocol: h3\n    max_h2_streams: 0'),
     'F:5:15: upstreams.a.protocol: got "h3"; expected one of http1, h2, h2c, auto\nF:6:21: upstreams.a.max_h2_streams: got 0; expected an integer from 1 to 1000',
   ],
@@ -166,6 +170,7 @@ describe('readBalancer', () => {
         hostHeader: undefined,
         protocol: 'http1',
         maxH2Streams: 100,
+        grpcWeb: false,
         tls: undefined,
         healthCheck: undefined,
         retries: { max: 1, on: ['connect', 'reset'] },
@@ -195,6 +200,7 @@ upstreams:
     host_header: upstream
     protocol: auto
     max_h2_streams: 7
+    grpc_web: true
     tls: { sni: one.one.one.one, verify: false }
     health_check: { type: tcp, interval: 2s, timeout: 500ms, consecutive_success: 2, consecutive_failure: 3 }
     retries: { max: 0, on: [], non_idempotent: false }
@@ -221,6 +227,7 @@ abort_on_close: false
         hostHeader: 'upstream',
         protocol: 'auto',
         maxH2Streams: 7,
+        grpcWeb: true,
         tls: { sni: 'one.one.one.one', verify: false, ca: undefined, identity: undefined },
         healthCheck: {
           intervalMs: 2_000,

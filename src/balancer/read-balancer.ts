@@ -136,10 +136,14 @@ function resolveUpstream(
     ...section,
     ...(proxy && { proxy: { ...proxy, address: resolveUnixPath(document, proxy.address) } }),
   })
-  const { protocol = 'http1' } = section
+  const { protocol = 'http1', grpc_web: grpcWeb = false } = section
   const contradiction = PROTOCOL_FAULTS[protocol]?.[section.tls === undefined ? 'plain' : 'tls']
   if (contradiction !== undefined)
     problems.push(document.problem(['upstreams', name, 'protocol'], contradiction))
+  if (grpcWeb && protocol === 'http1') {
+    const text = 'gRPC is HTTP/2; expected protocol: h2, h2c or auto beside it'
+    problems.push(document.problem(['upstreams', name, 'grpc_web'], text))
+  }
   return {
     name,
     backends: section.backends.map(({ address, weight }) => ({
@@ -150,6 +154,7 @@ function resolveUpstream(
     hostHeader: hostHeaderOf(section.host_header),
     protocol,
     maxH2Streams: section.max_h2_streams ?? BALANCER_DEFAULTS.maxH2Streams,
+    grpcWeb,
     tls: section.tls && resolveTls(document, name, section.tls, problems),
     healthCheck: check && {
       intervalMs: check.interval ?? healthCheck.intervalMs,
