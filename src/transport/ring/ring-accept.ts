@@ -1,7 +1,7 @@
 /** `RingAccept`: accepts connections on one listening descriptor. */
 import { constants } from 'node:os'
 import { IoUring } from '../../os/internal.js'
-import type { Clock } from '../../time/index.js'
+import type { Clock, Timer } from '../../time/index.js'
 import type { AcceptingSocket } from '../descriptor-network.js'
 import { statusError } from '../node/tcp-binding.js'
 import type { RingLoop, RingUser } from './ring-loop.js'
@@ -15,9 +15,14 @@ export interface RingAcceptOwner {
 }
 
 /**
- * Accepts until it is closed. On a shared socket it waits anew for each connection, behind the threads that
- * wait already: one that goes on waiting would stay the first of them. Where the kernel cannot give a descriptor (EMFILE and its like) it
- * pauses for a second, in which clients wait in the kernel's queue.
+ * Accepts until it is closed. On a shared socket it waits anew for each connection, behind the
+ * threads that wait already: one that goes on waiting would stay the first of them. Where the kernel
+ * cannot give a descriptor (EMFILE and its like) it pauses for a second, in which clients wait in the
+ * kernel's queue.
+ *
+ * Of those that wait on one socket the kernel wakes one for each client, be it a process that is
+ * being killed or a thread that stands still. So that such a client does not wait for the next one to
+ * come, the accept begins anew each second, which looks into the queue.
  */
 export class RingAccept implements RingUser {
   readonly #loop: RingLoop
@@ -29,6 +34,7 @@ export class RingAccept implements RingUser {
   #isClosing = false
   #isAccepting = false
   #isPaused = false
+  #renewal: Timer
   /** The owner knows of a failure. */
   #hasFailed = false
   #fdClosed = false
@@ -50,6 +56,7 @@ export class RingAccept implements RingUser {
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
+    this.#renewal = this.#renewLater()
     this.#accept()
   }
 
@@ -57,10 +64,9 @@ export class RingAccept implements RingUser {
   close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true
+      this.#renewal.cancel()
       const { ring } = this.#loop
-      // A connection that this accept was woken for would wake no other thread or process any more.
-      ring.enter()
-      if (this.#isAccepting) ring.cancel(this.#fd)
+      this.#cancel()
       ring.close(this.#slot, CLOSED, this.#fd)
       // At once: whoever closes a listener may say right after that it is closed.
       ring.enter()
@@ -89,13 +95,28 @@ export class RingAccept implements RingUser {
     this.#loop.wake()
   }
 
+  #cancel(): void {
+    const { ring } = this.#loop
+    // A connection that this accept was woken for would wake no other thread or process any more.
+    ring.enter()
+    if (this.#isAccepting) ring.cancel(this.#fd)
+  }
+
+  #renewLater(): Timer {
+    return this.#clock.schedule(RENEWAL_MS, () => {
+      this.#renewal = this.#renewLater()
+      this.#cancel()
+      this.#loop.wake()
+    })
+  }
+
   #accepted(fd: number): void {
     this.#hasFailed = false
     this.#owner.onAccepted(fd)
   }
 
   #failed(status: number): void {
-    // A client that left before its turn is no failure of ours.
+    // A client that left before its turn is no failure of ours, nor is a renewal.
     if (PASSING.includes(status)) return
     this.#isPaused = true
     if (!this.#hasFailed) this.#owner.onError(statusError(status, 'accept'))
@@ -109,7 +130,9 @@ export class RingAccept implements RingUser {
 
 const ACCEPTED = 0
 const CLOSED = 1
+/** How long a client waits at most whose wake-up went to somebody who does not accept. */
+const RENEWAL_MS = 1_000
 /** How long nothing is accepted when there was no descriptor. */
 const PAUSE_MS = 1_000
-const { ECONNABORTED, EINTR, EAGAIN } = constants.errno
-const PASSING: readonly number[] = [-ECONNABORTED, -EINTR, -EAGAIN]
+const { ECANCELED, ECONNABORTED, EINTR, EAGAIN } = constants.errno
+const PASSING: readonly number[] = [-ECANCELED, -ECONNABORTED, -EINTR, -EAGAIN]
