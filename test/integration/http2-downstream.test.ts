@@ -13,10 +13,12 @@ import { connect as connectTcp, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import type { NodeNetworkOptions } from '../../src/transport/index.js'
+import { testCa } from '../helpers/certificates.js'
 import { FrameClient } from '../helpers/frame-client.js'
 import { freePort } from '../helpers/free-port.js'
-import { GOAWAY } from '../helpers/h2-frames.js'
+import { GOAWAY, HEADERS, SETTINGS, WINDOW_UPDATE, settings, words } from '../helpers/h2-frames.js'
 import { RawClient } from '../helpers/raw-client.js'
 import { startProxy } from '../helpers/start-proxy.js'
 import type { RunningProxy, StartProxyOptions } from '../helpers/start-proxy.js'
@@ -411,44 +413,76 @@ function testFailures(): void {
 }
 
 function testStop(): void {
-  test('a stop serves what is in progress and what crosses it, and then closes', async (t) => {
-    const waiting: ServerResponse[] = []
-    let arrived = (): void => {}
-    const { proxy } = await start(t, (_sent, answer) => {
-      waiting.push(answer)
-      arrived()
+  for (const secured of [false, true]) {
+    const how = secured ? ' over TLS' : ''
+    test(`a stop serves what is in progress, and says what was the last${how}`, async (t) => {
+      const waiting: ServerResponse[] = []
+      let arrived = (): void => {}
+      const leaf = secured ? await (await testCa()).issue({ names: ['127.0.0.1'] }) : null
+      const { proxy } = await start(
+        t,
+        (_sent, answer) => {
+          waiting.push(answer)
+          arrived()
+        },
+        leaf === null ? {} : { listener: { tls: { certificates: [leaf] } } },
+      )
+      const isThere = async (count: number): Promise<void> => {
+        while (waiting.length < count)
+          await new Promise<void>((resolve) => {
+            arrived = resolve
+          })
+      }
+      const client = secured ? await overTls(proxy.port) : await FrameClient.connect(proxy.port)
+      t.after(() => {
+        client.destroy()
+      })
+      client.request(1)
+      client.request(3)
+      await isThere(2)
+      const stopped = proxy.stop()
+      await client.until('GOAWAY', () => client.find(GOAWAY) !== undefined)
+      assert.equal(client.find(GOAWAY)?.payload.readUInt32BE(0), 3)
+      // Sent by a client that has not heard of it yet: it may ask elsewhere.
+      client.request(5)
+      for (const answer of waiting) answer.end('served')
+      await client.until('both answers', () => client.isEnded(1) && client.isEnded(3))
+      await client.until('the end', () => client.ended)
+      client.destroy()
+      await stopped
+      assert.deepEqual([String(client.body(1)), String(client.body(3))], ['served', 'served'])
+      assert.equal(client.goawayCode, 0)
+      assert.equal(waiting.length, 2)
     })
-    const isThere = async (count: number): Promise<void> => {
-      while (waiting.length < count)
-        await new Promise<void>((resolve) => {
-          arrived = resolve
-        })
-    }
-    const client = await FrameClient.connect(proxy.port)
-    t.after(() => {
+
+    test(`a connection without a request ends after its time${how}`, async (t) => {
+      const leaf = secured ? await (await testCa()).issue({ names: ['127.0.0.1'] }) : null
+      const { proxy } = await start(t, (_sent, answer) => answer.end('ok'), {
+        timeouts: { headerMs: 100 },
+        ...(leaf && { listener: { tls: { certificates: [leaf] } } }),
+      })
+      const client = secured ? await overTls(proxy.port) : await FrameClient.connect(proxy.port)
+      await client.until('the end', () => client.ended)
+      assert.equal(client.goawayCode, 0)
       client.destroy()
     })
+  }
+
+  test('a client that takes nothing is no danger to a stop', async (t) => {
+    const { proxy } = await start(t, (_sent, answer) => answer.end(Buffer.alloc(32 * MIB)))
+    const client = await FrameClient.connect(proxy.port, settings({ 4: 2 ** 31 - 1 }))
+    client.send(WINDOW_UPDATE, 0, 0, words(2 ** 31 - 1 - 65_535))
     client.request(1)
-    await isThere(1)
+    await client.until('the head', () => client.find(HEADERS, 1) !== undefined)
+    client.pause()
     const stopped = proxy.stop()
-    await client.until('the first GOAWAY', () => client.find(GOAWAY) !== undefined)
-    assert.equal(client.find(GOAWAY)?.payload.readUInt32BE(0), 2 ** 31 - 1)
-    // Sent by a client that has not heard of the stop.
-    client.request(3)
-    await isThere(2)
-    client.answersPings = true
-    const goaways = (): number[] =>
-      client.frames
-        .filter(({ type }) => type === GOAWAY)
-        .map(({ payload }) => payload.readUInt32BE(0))
-    await client.until('the last GOAWAY', () => goaways().length === 2)
-    assert.equal(goaways()[1], 3)
-    for (const answer of waiting) answer.end('served')
-    await client.until('both answers', () => client.isEnded(1) && client.isEnded(3))
+    const other = await FrameClient.open(proxy.port).catch(() => null)
+    other?.destroy()
+    client.resume()
     await client.until('the end', () => client.ended)
+    assert.equal(client.body(1).length, 32 * MIB)
     client.destroy()
     await stopped
-    assert.deepEqual([String(client.body(1)), String(client.body(3))], ['served', 'served'])
   })
 
   test('a stop closes an idle connection, also one that does not answer', async (t) => {
@@ -487,12 +521,23 @@ async function start(
     listener: { h2c: true },
     ...options,
   })
-  const session = connect(`http://127.0.0.1:${proxy.port}`)
+  const scheme = options.listener?.tls === undefined ? 'http' : 'https'
+  const session = connect(`${scheme}://127.0.0.1:${proxy.port}`, { rejectUnauthorized: false })
   t.after(() => {
     session.destroy()
     proxy.destroy()
   })
   return { proxy, port: proxy.port, session }
+}
+
+/** A client of frames that has agreed on HTTP/2 over TLS. */
+async function overTls(port: number): Promise<FrameClient> {
+  const socket = connectTls({ port, ALPNProtocols: ['h2'], rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const client = new FrameClient(socket)
+  client.begin()
+  await client.until('the SETTINGS of the server', () => client.find(SETTINGS) !== undefined)
+  return client
 }
 
 async function ask(

@@ -22,12 +22,8 @@ import { readRequestFields, responseFields } from './h2-fields.js'
 import type { H2RequestHead } from './h2-fields.js'
 import type { H2ServerOptions } from './h2-server-options.js'
 
-/**
- * Where the connection stands. `draining`: the client has been told that no more requests are wanted,
- * but those that it sends meanwhile are served. `closing`: it has been told which were the last, and
- * they are served. `closed`.
- */
-type State = 'open' | 'draining' | 'closing' | 'closed'
+/** `closing`: the client has been told which request was the last; those in progress are answered. */
+type State = 'open' | 'closing' | 'closed'
 
 /** Serves one connection, whose frames `node:http2` reads and writes. */
 export class H2ServerConnection implements ConnectionHandler, ServerConnection, H2SessionOwner {
@@ -96,22 +92,18 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   }
 
   /**
-   * Ends the connection once the requests in progress are answered. It asks the client to send no more
-   * and gives it the time to hear of it, so that none is lost; that is why `keepsIdle` is no different.
+   * Ends the connection once the requests in progress are answered. The client is told which is the last of
+   * them; it may send later ones again elsewhere, and that is why `keepsIdle` is no different.
    */
   drain(): void {
     const session = this.#session
     if (this.#state !== 'open' || session === null || session.destroyed) return
-    this.#state = 'draining'
-    this.#deadline.set(LINGER_MS)
-    // By ourselves, at the border of two frames: what Node sends has it refuse new streams at once.
-    this.#duplex?.write(SHUTDOWN_NOTICE)
-    // The answer to a ping may overtake a request; what has left by then comes before the second one.
-    this.#afterPing(() => {
-      this.#afterPing(() => {
-        this.#close()
-      })
-    })
+    this.#state = 'closing'
+    this.#deadline.clear()
+    // Node has no notice that lets through what is on its way (RFC 9113 §6.8); and bytes of our own
+    // between its frames have it abort the process.
+    if (this.#sessions.size === 0) this.#linger()
+    else session.close()
   }
 
   destroy(): void {
@@ -267,7 +259,9 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     if (this.#probedMs !== null || this.#state !== 'open') return
     const begun = session.state.lastProcStreamID ?? 0
     this.#probedMs = this.clock.nowMs()
-    this.#afterPing(() => {
+    session.ping((error) => {
+      // The connection has gone.
+      if (error !== null) return
       this.#probedMs = null
       this.#bytesSeen = this.#duplex?.bytesRead ?? 0
       if (begun > this.#guard.lastStream) this.#endCalmly('a head was refused')
@@ -312,24 +306,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     this.#options.logger.info('HTTP/2 connection ended', { client, code, reason })
   }
 
-  #afterPing(next: () => void): void {
-    if (this.#session?.destroyed !== false) return
-    this.#session.ping((error) => {
-      // Without an answer the time-out comes, if the connection has not gone anyway.
-      if (error === null) next()
-    })
-  }
-
   // How it ends
-
-  /** Says which request was the last; the connection closes when all are answered. */
-  #close(): void {
-    if (this.#state !== 'draining') return
-    this.#state = 'closing'
-    this.#deadline.clear()
-    this.#session?.close()
-    if (this.#sessions.size === 0) this.#linger()
-  }
 
   /** The client wants to close once what it has asked is answered; Node ends our side then. */
   #onGoaway(): void {
@@ -342,13 +319,12 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   /** Nothing is in progress any more: the client gets the time to take what was sent, and to close. */
   #linger(): void {
     this.#deadline.set(LINGER_MS)
-    if (this.#goodbye !== constants.NGHTTP2_NO_ERROR)
-      this.#session?.destroy(new Error('refused'), this.#goodbye)
+    if (this.#goodbye === constants.NGHTTP2_NO_ERROR) this.#session?.close()
+    else this.#session?.destroy(new Error('refused'), this.#goodbye)
   }
 
   #onTimeout(): void {
     if (this.#state === 'open') this.drain()
-    else if (this.#state === 'draining') this.#close()
     else this.destroy()
   }
 
@@ -373,8 +349,6 @@ function ignore(): void {
 }
 
 const REQUESTS = counterSlot('requests')
-/** GOAWAY whose last stream is as good as none: what the client is about to send is served (RFC 9113 §6.8). */
-const SHUTDOWN_NOTICE = Buffer.from('0000080700000000007fffffff00000000', 'hex')
 /** How long a client gets for a round trip at the end, and to close. */
 const LINGER_MS = 2_000
 /** What a client may send ahead over all requests; each has its own window besides. */
