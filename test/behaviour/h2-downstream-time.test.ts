@@ -101,6 +101,15 @@ describe('a client of HTTP/2', () => {
     assert.equal(String(client.body(1)), 'ok')
   })
 
+  test('that answers no ping may wait for an answer all the same', async (t) => {
+    const { world, upstream, client } = await frameClient(t, { peer: { readTimeoutMs: 0 } })
+    upstream.answer(reply(200, 'ok').after(1_000_000))
+    client.request(1)
+    await world.advance(1_000_000)
+    await world.until(() => client.isEnded(1), 'the answer', 1_000)
+    assert.equal(client.resetOf(1), undefined)
+  })
+
   test('that is quiet in between is asked for one sign of life, not for more', async (t) => {
     const { world, upstream, client } = await frameClient(t)
     upstream.answer(reply(200, 'ok'))

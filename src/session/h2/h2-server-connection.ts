@@ -173,7 +173,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     if (byPeer && !this.#brokenOff()) return
     if (this.#sessions.size > 0) return
     if (this.#state === 'open') this.#deadline.set(this.timeouts.headerMs)
-    else if (this.#state === 'closing') this.#linger()
+    else this.#linger()
   }
 
   // What comes
@@ -247,7 +247,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     for (const { carriedBytes } of this.#sessions) carried += carriedBytes
     if (!this.#guard.balances(bytesRead, carried, this.clock.nowMs()))
       this.#endForFlood('frames that carry nothing')
-    else if ((session.state.lastProcStreamID ?? 0) > this.#guard.lastStream) this.#probe(session)
+    else if (this.#hasUntoldHead(session)) this.#probe(session)
   }
 
   /**
@@ -268,6 +268,11 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     })
   }
 
+  /** Whether a head has begun without becoming a request. */
+  #hasUntoldHead(session: ServerHttp2Session): boolean {
+    return (session.state.lastProcStreamID ?? 0) > this.#guard.lastStream
+  }
+
   /** No answer yet. Node 20 may have given the connection up without a word: it then sends or reads no more. */
   #lookAtProbe(session: ServerHttp2Session, probedMs: number): void {
     const waitedMs = this.clock.nowMs() - probedMs
@@ -275,7 +280,8 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     if (isStuck && [...this.#sessions].every(({ hasSentAll }) => hasSentAll)) {
       this.#report('PGR_HTTP2_INVALID', 'a frame was wrong')
       this.destroy()
-    } else if (waitedMs > this.timeouts.headerMs) this.#endForFlood('bytes of a head')
+    } else if (waitedMs > this.timeouts.headerMs && this.#hasUntoldHead(session))
+      this.#endForFlood('bytes of a head')
     else if (waitedMs > LINGER_MS && this.#sessions.size === 0) this.drain()
   }
 
