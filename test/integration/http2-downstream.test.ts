@@ -14,6 +14,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { connect as connectTls } from 'node:tls'
+import type { Session } from '../../src/proxy/index.js'
 import type { NodeNetworkOptions } from '../../src/transport/index.js'
 import { testCa } from '../helpers/certificates.js'
 import { FrameClient } from '../helpers/frame-client.js'
@@ -137,6 +138,22 @@ function testExchanges(io: NodeNetworkOptions['io']): void {
     const trailers = once(stream, 'trailers') as Promise<[IncomingHttpHeaders]>
     assert.equal((await read(stream)).body, 'body')
     assert.equal((await trailers)[0]['x-sum'], 'early')
+    assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR)
+  })
+
+  test('an empty answer within the read of a request arrives before the reset', async (t) => {
+    const requestFilter = (asked: Session): 'responded' => {
+      asked.respond(302, { headers: { Location: '/b' } })
+      return 'responded'
+    }
+    const options = { io, hooks: { requestFilter } }
+    const { session } = await start(t, (_sent, answer) => answer.end(), options)
+    // So that the next request is all that is read.
+    await ask(session)
+    const stream = session.request({ ':method': 'POST' }, { endStream: false })
+    const [fields] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+    assert.equal(fields.location, '/b')
+    if (!stream.closed) await once(stream, 'close')
     assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR)
   })
 

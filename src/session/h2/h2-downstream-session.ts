@@ -357,11 +357,8 @@ export class H2DownstreamSession implements DownstreamSession {
   #sendTrailers(): void {
     if (!this.#isOpen) return
     this.#stream.sendTrailers(this.#trailers === null ? {} : trailerFields(this.#trailers))
-    // They leave when Node is done with its turn; a reset before that would go out in their place.
-    afterTurn(() => {
-      this.#awaitsTrailers = false
-      if (this.#finished && !this.#requestIsOver && this.#isOpen) this.#closeCleanly()
-    })
+    this.#awaitsTrailers = false
+    if (this.#finished && !this.#requestIsOver) this.#closeCleanly()
   }
 
   /** What is 101 in HTTP/1 is 200 here, and needs no proof of understanding (RFC 8441 §5). */
@@ -402,10 +399,21 @@ export class H2DownstreamSession implements DownstreamSession {
     if (!this.#stream.destroyed) this.#stream.destroy(new Error('aborted'))
   }
 
-  /** Resets what is left of the request once the response is sent. */
+  /**
+   * Resets what is left of the request once the response is sent: a reset goes out in the place of
+   * all that waits. One that the client is too slow to take has its write time-out.
+   */
   #closeCleanly(): void {
-    this.#aborted = true
-    this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    const stream = this.#stream
+    const resetSoon = (): void => {
+      afterTurn(() => {
+        if (!this.#isOpen || stream.state.localClose !== 1) return
+        this.#aborted = true
+        stream.close(constants.NGHTTP2_NO_ERROR)
+      })
+    }
+    if (stream.writableFinished) resetSoon()
+    else stream.once('finish', resetSoon)
   }
 
   #fail(error: ProxyError): void {
