@@ -387,6 +387,27 @@ function testFailures(way: Way): void {
     assert.deepEqual([code, details], [status.DEADLINE_EXCEEDED, '504 Gateway Timeout'])
   })
 
+  test('a client that is silent for too long ends its call', async (t) => {
+    const { client } = await start(
+      t,
+      way,
+      {
+        gather: () => undefined,
+        talk: (call) => {
+          call.on('error', () => undefined)
+          call.write(Buffer.from('hello'))
+        },
+      },
+      { timeouts: { bodyMs: 200 } },
+    )
+    const unanswered = (await client.gather().outcome).error
+    assert.deepEqual(
+      [unanswered?.code, unanswered?.details],
+      [status.DEADLINE_EXCEEDED, '408 Request Timeout'],
+    )
+    assert.notEqual((await errorOf(client.talk())).code, status.OK)
+  })
+
   test('a server that breaks off ends its calls, and none hangs', async (t) => {
     const began: ServerWritableStream<Buffer, Buffer>[] = []
     const { client, server } = await start(t, way, {
