@@ -101,6 +101,45 @@ describe('a client of HTTP/2', () => {
     assert.equal(String(client.body(1)), 'ok')
   })
 
+  test('that takes much through a small window may say so for each piece', async (t) => {
+    const total = 1_000_000
+    const { world, upstream, client } = await frameClient(
+      t,
+      {
+        world: { link: { latencyMs: 5 } },
+        // Far less than what the pieces take: they have to be paid by the body.
+        options: { http2: { overheadBurstBytes: 1_000, overheadBytesPerSecond: 1 } },
+      },
+      h2.settings({ 4: 1_000 }),
+    )
+    upstream.answer(reply(200, 'x'.repeat(total)))
+    client.answersPings = true
+    client.request(1)
+    let seen = 0
+    let taken = 0
+    await world.until(
+      () => {
+        for (const { type, payload } of client.frames.slice(seen)) {
+          if (type !== h2.DATA || payload.length === 0) continue
+          taken += payload.length
+          client.send(h2.WINDOW_UPDATE, 0, 1, h2.words(payload.length))
+          client.send(h2.WINDOW_UPDATE, 0, 0, h2.words(payload.length))
+        }
+        seen = client.frames.length
+        // Where a body had to wait for the window, Node ends it by a reset without an error.
+        return taken === total || client.ended
+      },
+      'the whole answer',
+      60_000,
+    )
+    assert.equal(taken, total)
+    assert.equal(client.goawayCode, undefined)
+    assert.ok(world.clock.nowMs() > 5_000, 'it was looked at several times')
+    client.destroy()
+    const hasLeft = (): boolean => world.counters.get('downstreamConnectionsOpen') === 0
+    await world.until(hasLeft, 'the proxy to notice', 1_000)
+  })
+
   test('that answers no ping may wait for an answer all the same', async (t) => {
     const { world, upstream, client } = await frameClient(t, { peer: { readTimeoutMs: 0 } })
     upstream.answer(reply(200, 'ok').after(1_000_000))

@@ -24,7 +24,11 @@ export async function frameClient(
   connection.handler = NOBODY
   const client = new FrameClient(connection.takeDuplex())
   client.begin(own)
-  await world.until(() => client.find(h2.SETTINGS) !== undefined, 'the SETTINGS of the server')
+  await world.until(
+    () => client.find(h2.SETTINGS) !== undefined,
+    'the SETTINGS of the server',
+    1_000,
+  )
   return { ...inWorld, client }
 }
 
