@@ -62,11 +62,7 @@ describe('threads', { timeout: 120_000 }, () => {
       const clients = await connect(t, port, 16)
       const threads = await Promise.all(clients.map((client) => threadOf(client)))
       const before = descriptorsOf(program)
-      clients[0]!.write(get('/exit'))
-      for (const [index, client] of clients.entries()) {
-        if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
-        else assert.equal(await threadOf(client), threads[index])
-      }
+      await endFirstThread(clients, threads)
       const lost = threads.filter((thread) => thread === threads[0]).length
       const ended = new RegExp(`worker (\\d) ended, starting another .*connectionsLost=${lost} `)
       const [, worker = ''] = await program.match(ended)
@@ -161,46 +157,21 @@ describe('threads where the kernel refuses io_uring', { timeout: 120_000 }, () =
   const preload = new URL('./no-ring.js', import.meta.url).href
   const WAYS = { handles: {}, sockets: { NO_HANDLES: '1' } }
   for (const [way, variables] of Object.entries(WAYS)) {
-    test(`deal evenly, and lose only what their worker had, with the ${way} of Node`, async (t) => {
-      const { program, port } = await start(t, 2, { preload, variables })
-      const clients = await connect(t, port, 20)
-      const threads = await Promise.all(clients.map((client) => threadOf(client)))
-      assert.equal(threads.filter((thread) => thread === threads[0]).length, 10)
-      assert.equal(new Set(threads).size, 2)
-      assertNoRings(program)
-      const before = descriptorsOf(program)
-      clients[0]!.write(get('/exit'))
-      for (const [index, client] of clients.entries()) {
-        if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
-        else assert.equal(await threadOf(client), threads[index])
-      }
-      await program.match(/worker 1 serves again/)
-      for (const client of clients) client.destroy()
-      const next = await connect(t, port, 20)
-      const nextThreads = await Promise.all(next.map((client) => threadOf(client)))
-      assert.ok(!nextThreads.includes(threads[0]!))
-      assert.equal(nextThreads.filter((thread) => thread === nextThreads[0]).length, 10)
-      assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
-      program.kill('SIGTERM')
-      assert.deepEqual(await program.ended, { code: 0, signal: null })
-    })
-
-    for (const accept of ['shared', 'reuseport'] as const) {
-      test(`accept by themselves with ${accept}, with the ${way} of Node`, async (t) => {
+    for (const accept of ['deal', 'shared', 'reuseport'] as const) {
+      test(`lose only what their worker had, with ${accept} and the ${way} of Node`, async (t) => {
         const { program, port } = await start(t, 2, { preload, variables, accept })
         const clients = await connect(t, port, 20)
         const threads = await Promise.all(clients.map((client) => threadOf(client)))
+        if (accept === 'deal') assertEven(threads)
+        assertNoRings(program)
         const before = descriptorsOf(program)
-        clients[0]!.write(get('/exit'))
-        for (const [index, client] of clients.entries()) {
-          if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
-          else assert.equal(await threadOf(client), threads[index])
-        }
+        await endFirstThread(clients, threads)
         await program.match(/worker \d serves again/)
         for (const client of clients) client.destroy()
         const next = await connect(t, port, 20)
         const nextThreads = await Promise.all(next.map((client) => threadOf(client)))
         assert.ok(!nextThreads.includes(threads[0]!))
+        if (accept === 'deal') assertEven(nextThreads)
         assertNoRings(program)
         assert.ok(descriptorsOf(program) <= before, 'no descriptor is left of the worker')
         program.kill('SIGTERM')
@@ -255,6 +226,21 @@ async function start(
   const program = runProgram(t, path, ['-c', conf], options)
   const port = Number((await program.listening()).split(':')[1])
   return { program, port }
+}
+
+/** Has the thread of the first client end: its clients see that, and nobody else does. */
+async function endFirstThread(clients: RawClient[], threads: string[]): Promise<void> {
+  clients[0]!.write(get('/exit'))
+  for (const [index, client] of clients.entries()) {
+    if (threads[index] === threads[0]) await client.until('its end', () => client.ended)
+    else assert.equal(await threadOf(client), threads[index])
+  }
+}
+
+/** Whether two threads have half of the connections each. */
+function assertEven(threads: string[]): void {
+  assert.equal(new Set(threads).size, 2)
+  assert.equal(threads.filter((thread) => thread === threads[0]).length, threads.length / 2)
 }
 
 async function connect(t: TestContext, port: number, count: number): Promise<RawClient[]> {
