@@ -223,8 +223,6 @@ export class Pipeline<Ctx> implements AttemptOwner<Ctx> {
       return
     }
     const { header, body } = failureResponse(session.reqHeader, error, status, verdict.body)
-    // Refused bodies and half-read ones: the connection's place in the stream is not known for sure.
-    if (error.source === 'downstream') downstream.keepAlive = false
     downstream.writeHeader(header, body.length)
     downstream.writeBody(body, 0, body.length)
     downstream.writeEnd(null)

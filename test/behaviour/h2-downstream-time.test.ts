@@ -26,6 +26,7 @@ describe('a client of HTTP/2', () => {
     await world.advance(LATE_MS)
     assert.ok(client.isEnded(3))
     assert.equal(world.counters.errors('PGR_BODY_TIMEOUT'), 1)
+    assert.equal(client.goawayCode, undefined)
     await world.until(() => client.isEnded(1), 'the other answer', 100_000)
     assert.equal(String(client.body(1)), 'ok')
   })
