@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { RawClient } from '../helpers/raw-client.js'
+import { temporaryFolder } from '../helpers/temporary-folder.js'
 import { runProgram } from './run-program.js'
 
 describe('workers that end again and again under load', { timeout: 120_000 }, () => {
   for (const path of ['/exit', '/throw', '/memory']) {
     test(`take nothing along but their own connections, by ${path}`, async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'pingora-'))
-      t.after(() => {
-        rmSync(folder, { recursive: true })
-      })
-      const conf = join(folder, 'conf.yaml')
+      const conf = join(temporaryFolder(t), 'conf.yaml')
       writeFileSync(conf, 'threads: 3\n')
       const variables = { ON_FATAL: 'exit', NODE_OPTIONS: '--max-old-space-size=64' }
       const program = runProgram(t, './threads-program.js', ['-c', conf], { variables })
