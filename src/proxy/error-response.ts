@@ -2,8 +2,9 @@
 import type { ProxyError } from '../error/index.js'
 import { ResponseHeader, reasonPhrase } from '../http/index.js'
 import type { RequestHeader } from '../http/index.js'
+import { isGrpcType } from '../protocols/index.js'
 import type { CompleteResponse } from '../session/index.js'
-import { grpcResponse, isGrpc } from './grpc-response.js'
+import { grpcResponse } from './grpc-response.js'
 
 /** The response to a request that failed with `error`; says nothing about the inside of the proxy. */
 export function errorResponse(error: ProxyError): CompleteResponse {
@@ -24,7 +25,7 @@ export function failureResponse(
   status: number,
   text?: string,
 ): CompleteResponse {
-  if (!isGrpc(request)) return statusResponse(status, text)
+  if (!isGrpcType(request.getHeader('content-type'))) return statusResponse(status, text)
   return grpcResponse(status, text ?? statusText(status), LATE.has(error.code))
 }
 

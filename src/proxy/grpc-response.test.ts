@@ -1,26 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { RequestHeader } from '../http/index.js'
-import { grpcResponse, isGrpc } from './grpc-response.js'
-
-describe('isGrpc', () => {
-  for (const [type, expected] of [
-    ['application/grpc', true],
-    ['Application/GRPC+proto', true],
-    ['application/grpc;charset=utf-8', true],
-    ['application/grpc-web', false],
-    ['application/grpc-web-text+proto', false],
-    ['application/grpcx', false],
-    ['text/plain', false],
-    [undefined, false],
-  ] as const) {
-    test(`${type ?? 'no type'}: ${expected}`, () => {
-      const request = new RequestHeader('POST', '/', '2')
-      if (type !== undefined) request.insertHeader('Content-Type', type)
-      assert.equal(isGrpc(request), expected)
-    })
-  }
-})
+import { grpcResponse } from './grpc-response.js'
 
 describe('grpcResponse', () => {
   test('has the code that clients make of the status, and no body', () => {

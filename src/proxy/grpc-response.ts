@@ -1,12 +1,6 @@
 /** How a failure is told to a gRPC client: as the status of its call, in an answer of nothing else. */
 import { ResponseHeader } from '../http/index.js'
-import type { RequestHeader } from '../http/index.js'
 import type { CompleteResponse } from '../session/index.js'
-
-/** Whether `request` is a gRPC call, by its Content-Type. That of gRPC-Web is not. */
-export function isGrpc(request: RequestHeader): boolean {
-  return GRPC.test(request.headers.get('content-type') ?? '')
-}
 
 /**
  * An answer without a body ("trailers-only") that ends the call. Its code is the one that clients make
@@ -35,8 +29,6 @@ function percentEncoded(text: string): string {
   return encoded
 }
 
-/** With what the message is in, such as `application/grpc+proto`. */
-const GRPC = /^application\/grpc(?:[+; ]|$)/i
 const PERCENT = 0x25
 const NOTHING = Buffer.alloc(0)
 

@@ -19,6 +19,11 @@ export function grpcTypeOf({ suffix }: GrpcWebType): string {
   return `application/grpc${suffix}`
 }
 
+/** Whether a Content-Type is that of gRPC, with whatever the messages are in; gRPC-Web's is not. */
+export function isGrpcType(contentType: string | undefined): boolean {
+  return GRPC.test(contentType ?? '')
+}
+
 /**
  * The Content-Type of gRPC-Web for that of a gRPC response; `null` when it is not one.
  * @param isText whether the body goes as base64.

@@ -8,6 +8,7 @@ import {
   Base64Decoder,
   encodeTrailersFrame,
   grpcTypeOf,
+  isGrpcType,
   readGrpcWebType,
   webTypeOf,
 } from './index.js'
@@ -148,4 +149,21 @@ describe('encodeTrailersFrame', () => {
     const head = bytes(`\x80\x00\x00\x00${String.fromCharCode(lines.length)}`)
     assert.deepEqual(encodeTrailersFrame(trailers), Buffer.concat([head, bytes(lines)]))
   })
+})
+
+describe('isGrpcType', () => {
+  for (const [type, expected] of [
+    ['application/grpc', true],
+    ['Application/GRPC+proto', true],
+    ['application/grpc;charset=utf-8', true],
+    ['application/grpc-web', false],
+    ['application/grpc-web-text+proto', false],
+    ['application/grpcx', false],
+    ['text/plain', false],
+    [undefined, false],
+  ] as const) {
+    test(`${type ?? 'no type'}: ${expected}`, () => {
+      assert.equal(isGrpcType(type), expected)
+    })
+  }
 })
