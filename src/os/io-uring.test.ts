@@ -11,7 +11,7 @@ import { Sockets } from './sockets.js'
 const libc = loadLibc()
 // A kernel without io_uring is a machine that the product supports too, by other ways.
 const ring = libc && IoUring.open(libc)
-const { EBADF, ECANCELED, ECONNREFUSED } = constants.errno
+const { EAGAIN, EBADF, ECANCELED, ECONNREFUSED } = constants.errno
 
 interface Done {
   readonly slot: number
@@ -33,6 +33,15 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
       if (done.length >= count) return done
       await new Promise(setImmediate)
     }
+  }
+
+  /** What enter tells of sends that sent too little. */
+  function unsentOf(enter: () => void): [number, number][] {
+    const unsent: [number, number][] = []
+    uring.onUnsent = (slot, result) => unsent.push([slot, result])
+    enter()
+    uring.onUnsent = () => undefined
+    return unsent
   }
 
   /** Two connected descriptors, closed after the test. */
@@ -82,6 +91,57 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
     uring.receive(7, 3, far, into, false)
     const [last] = await complete(1)
     assert.deepEqual([last?.result, into.bytes.toString('latin1', 0, 1)], [1, 'o'])
+  })
+
+  test('a send at once completes only when it sent too little, and before enter returns', async (t) => {
+    const [near, far] = await connectedPair(t)
+    const out = Memory.allocate(libc!, 8 * 1024 * 1024)
+    const enter = (): void => {
+      uring.enter()
+    }
+    uring.sendAtOnce(5, near, out.address, 100)
+    assert.deepEqual(unsentOf(enter), [])
+    assert.equal(sockets.receive(far, Buffer.alloc(200)), 100)
+
+    uring.sendAtOnce(5, near, out.address, out.bytes.length)
+    uring.sendAtOnce(6, near, out.address, 1)
+    const [part, none] = unsentOf(enter)
+    assert.equal(part?.[0], 5)
+    assert.ok(part[1] > 0 && part[1] < out.bytes.length, `sent ${part[1]}`)
+    assert.deepEqual(none, [6, -EAGAIN])
+    uring.sendAtOnce(7, -1, out.address, 1)
+    assert.deepEqual(unsentOf(enter), [[7, -EBADF]])
+    // Of all of it nothing is told again.
+    const told: number[] = []
+    uring.drain((slot) => told.push(slot))
+    assert.ok(
+      told.every((slot) => slot === 0),
+      String(told),
+    )
+  })
+
+  test('tells of sends at once in time when completions have no room', async (t) => {
+    const [near] = await connectedPair(t)
+    const out = Memory.allocate(libc!, 8 * 1024 * 1024)
+    uring.sendAtOnce(1, near, out.address, out.bytes.length)
+    const total = 20_000
+    const unsent = unsentOf(() => {
+      for (let slot = 2; slot < total + 2; slot++) {
+        if (slot % 1_000 === 0) uring.sendAtOnce(slot, near, out.address, 1)
+        else uring.close(slot, 2, -1)
+      }
+      uring.enter()
+    })
+    assert.deepEqual(
+      unsent.map(([slot]) => slot),
+      [1, ...Array.from({ length: 20 }, (_, i) => (i + 1) * 1_000)],
+    )
+    const told: number[] = []
+    uring.drain((slot) => told.push(slot))
+    assert.deepEqual(
+      told.filter((slot) => slot !== 0),
+      Array.from({ length: total }, (_, i) => i + 2).filter((slot) => slot % 1_000 !== 0),
+    )
   })
 
   test('cancels what is in progress on a descriptor', async (t) => {

@@ -5,6 +5,9 @@ import type { MappedRange, Memory } from './memory.js'
 /** Told of each completion, in the order in which the operations were completed. */
 export type Completion = (slot: number, kind: number, result: number, flags: number) => void
 
+/** Told of a send at once that did not send all: how many bytes it sent, or a negative errno. */
+export type Unsent = (slot: number, result: number) => void
+
 /**
  * One pair of rings, for one thread (man io_uring(7), and the kernel's io_uring.h for the layouts).
  * An operation is put into the submission ring with the slot and kind that its completion will
@@ -15,6 +18,8 @@ export type Completion = (slot: number, kind: number, result: number, flags: num
  * there is something to enter for.
  */
 export class IoUring {
+  /** The kind of completions of {@link sendAtOnce}; users have the kinds below. */
+  static readonly UNSENT: number = 7
   /** Becomes readable when there is a reason to {@link enter}, unless muted. */
   readonly eventFd: number
   readonly #libc: Libc
@@ -25,9 +30,16 @@ export class IoUring {
   readonly #maps: RingRemains['maps']
   readonly #submissionMask: number
   readonly #completionMask: number
+  /** Told before {@link enter} returns, of every send at once that it handed over and that sent too little. */
+  onUnsent: Unsent = () => undefined
   #tail = 0
   #head = 0
+  /** Up to here completions were looked at for {@link onUnsent}. */
+  #seen = 0
   #queued = 0
+  /** Completions that had to make room in the ring: three numbers each, told before those of the ring. */
+  #aside: number[] = []
+  #asideTold = 0
 
   private constructor(libc: Libc, fd: number, eventFd: number, maps: RingMaps) {
     this.#libc = libc
@@ -98,6 +110,16 @@ export class IoUring {
   }
 
   /**
+   * Sends what the kernel takes at once, and completes only by {@link onUnsent}: the memory is free after
+   * the {@link enter} that hands it over. Half of all operations of a proxy are such sends.
+   */
+  sendAtOnce(slot: number, fd: number, address: number, length: number): void {
+    const at = this.#put(OP_SEND | SKIP_SUCCESS, slot, IoUring.UNSENT, fd, address, length)
+    // Together the last two say that anything less than all is a failure, and nothing waits.
+    this.#submissions[at + WORD_FLAGS] = MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT
+  }
+
+  /**
    * Accepts connections. Result: a descriptor each; see {@link isLast}.
    * @param once only the next one, not again and again.
    */
@@ -126,8 +148,16 @@ export class IoUring {
 
   /** Hands over what is queued, and has the kernel complete what it can. Never waits. */
   enter(): void {
-    const { submissionTail } = this.#at
+    this.#call()
+    // What found no room would be looked at for `onUnsent` too late.
+    while (this.#hasOverflown && this.#setAside()) this.#call()
+    this.#findUnsent()
+  }
+
+  #call(): void {
+    const { submissionTail, completionHead } = this.#at
     Atomics.store(this.#ring, submissionTail, this.#tail)
+    Atomics.store(this.#ring, completionHead, this.#head)
     const submitted = this.#libc.ioUringEnter(
       SYS_IO_URING_ENTER,
       this.#fd,
@@ -137,34 +167,75 @@ export class IoUring {
       null,
       0,
     )
-    // A failure (no memory, a full completion ring) leaves all in place for the next time.
+    // A failure (no memory) leaves all in place for the next time.
     if (submitted > 0) this.#queued -= submitted
+  }
+
+  get #hasOverflown(): boolean {
+    return (Atomics.load(this.#ring, this.#at.submissionFlags) & SQ_CQ_OVERFLOW) !== 0
+  }
+
+  /** Makes room in the completion ring; returns whether there was anything in it. */
+  #setAside(): boolean {
+    this.#findUnsent()
+    const from = this.#head
+    while (this.#hasNext) {
+      this.#tellNext((slot, kind, result, flags) => {
+        this.#aside.push((slot << KIND_BITS) | kind, result, flags)
+      })
+    }
+    return this.#head !== from
+  }
+
+  /** Tells of sends that sent too little, and of each but once. */
+  #findUnsent(): void {
+    const ring = this.#ring
+    for (const tail = Atomics.load(ring, this.#at.completionTail); this.#seen !== tail;) {
+      const entry = this.#entryAt(this.#seen)
+      this.#seen = (this.#seen + 1) | 0
+      const userData = ring[entry]!
+      if ((userData & KIND_MASK) !== IoUring.UNSENT) continue
+      ring[entry] = SLOT_NONE
+      this.onUnsent(userData >>> KIND_BITS, ring[entry + 2]!)
+    }
   }
 
   /** Tells `completed` of all completions, also those that come meanwhile. Returns their number. */
   drain(completed: Completion): number {
-    const { completionTail } = this.#at
-    const from = this.#head
-    for (let tail = from - 1; tail !== this.#head;) {
-      tail = Atomics.load(this.#ring, completionTail)
-      this.#tell(tail, completed)
+    let count = 0
+    for (; this.#aside.length > 0 || this.#hasNext; count++) {
+      if (this.#aside.length > 0) this.#tellAside(completed)
+      else this.#tellNext(completed)
     }
-    return (this.#head - from) | 0
+    return count
   }
 
-  #tell(tail: number, completed: Completion): void {
-    const { completionHead, completions } = this.#at
+  get #hasNext(): boolean {
+    return this.#head !== Atomics.load(this.#ring, this.#at.completionTail)
+  }
+
+  #tellNext(completed: Completion): void {
     const ring = this.#ring
-    while (this.#head !== tail) {
-      const entry = completions + ((this.#head & this.#completionMask) << 2)
-      const userData = ring[entry]!
-      const result = ring[entry + 2]!
-      const flags = ring[entry + 3]!
-      // First: a handler that throws must not be told of the same completion again.
-      this.#head = (this.#head + 1) | 0
-      Atomics.store(ring, completionHead, this.#head)
-      completed(userData >>> KIND_BITS, userData & KIND_MASK, result, flags)
+    const entry = this.#entryAt(this.#head)
+    // First: a handler that throws must not be told of the same completion again.
+    this.#head = (this.#head + 1) | 0
+    const userData = ring[entry]!
+    completed(userData >>> KIND_BITS, userData & KIND_MASK, ring[entry + 2]!, ring[entry + 3]!)
+  }
+
+  #tellAside(completed: Completion): void {
+    const aside = this.#aside
+    const [userData, result, flags] = aside.slice(this.#asideTold, this.#asideTold + 3)
+    this.#asideTold += 3
+    if (this.#asideTold === aside.length) {
+      this.#aside = []
+      this.#asideTold = 0
     }
+    completed(userData! >>> KIND_BITS, userData! & KIND_MASK, result!, flags!)
+  }
+
+  #entryAt(position: number): number {
+    return this.#at.completions + ((position & this.#completionMask) << 2)
   }
 
   /** While muted the eventfd stays silent: for who enters by itself anyway. */
@@ -305,6 +376,8 @@ const OP_CONNECT = 16
 const OP_CLOSE = 19
 const OP_SEND = 26
 const OP_RECV = 27
+/** Flags of an operation stand in the second byte of the first word: no completion where all went well. */
+const SKIP_SUCCESS = 1 << (8 + 6)
 /** Flags of receive and accept stand in the upper half of the first word. */
 const POLL_FIRST = 1 << 16
 const ACCEPT_MULTISHOT = 1 << 16
@@ -326,6 +399,7 @@ const OFFSET_OF_ENTRIES = 0x1000_0000
 const PROT_READ_WRITE = 3
 const MAP_SHARED_POPULATE = 0x8001
 const POLLIN = 1
+const MSG_DONTWAIT = 0x40
 const MSG_WAITALL = 0x100
 const MSG_NOSIGNAL = 0x4000
 const SOCK_CLOEXEC = 0o2000000

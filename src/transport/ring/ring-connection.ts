@@ -169,6 +169,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     if (kind === RECEIVED) this.#received(result, flags)
     else if (kind === READABLE) this.#readable()
     else if (kind === SENT) this.#writer.sent(result)
+    else if (kind === IoUring.UNSENT) this.#writer.unsent(result)
     else this.#fdClosed = true
     if (this.#fdClosed && !this.#receiving && !this.#writer.isSending) {
       this.#leave()

@@ -6,16 +6,20 @@ import type { DescriptorTable } from '../descriptor-table.js'
 import { loadPipe } from './event-pipe.js'
 import type { EventPipe } from './event-pipe.js'
 import { MemoryPool } from './memory-pool.js'
+import { TextArena } from './text-arena.js'
 
 /** Who started operations on the ring, and is told how they ended. */
 export interface RingUser {
-  /** @param kind what the user gave with the operation. @param result as of the system call, or a negative errno. */
+  /** @param kind what the user gave with the operation; {@link IoUring.UNSENT} of a send at once that sent too little. @param result as of the system call, or a negative errno. */
   completed(kind: number, result: number, flags: number): void
 }
 
 /** Who has something to hand to the ring at the end of a round. */
 export interface RingSender {
+  /** Puts into the ring what leaves now. */
   flush(): void
+  /** The kernel has had what was put last, and has told of sends at once that sent too little. */
+  settled(): void
 }
 
 /**
@@ -28,7 +32,9 @@ export class RingLoop {
   readonly libc: Libc
   readonly ring: IoUring
   readonly sockets: Sockets
-  /** For text while it is sent: enough for a head and a small body. */
+  /** For text that is handed over. */
+  readonly arena: TextArena
+  /** For text while it waits: enough for a head and a small body. */
   readonly sendMemory: MemoryPool
   /** For reads: enough for most heads, and little enough for thousands of idle clients. */
   readonly readMemory: MemoryPool
@@ -37,7 +43,9 @@ export class RingLoop {
   readonly #pipe: EventPipe
   readonly #users: (RingUser | null)[] = [NOBODY]
   readonly #freeSlots: number[] = []
-  readonly #senders: RingSender[] = []
+  #senders: RingSender[] = []
+  /** Those of the round before; empty, to be filled in the next one. */
+  #spareSenders: RingSender[] = []
   #table: DescriptorTable | null = null
   #isAwake = false
   #isScheduled = false
@@ -55,9 +63,13 @@ export class RingLoop {
     this.libc = libc
     this.ring = ring
     this.sockets = new Sockets(libc)
+    this.arena = new TextArena(libc)
     this.sendMemory = new MemoryPool(libc, 16 * 1024)
     this.readMemory = new MemoryPool(libc, 4 * 1024)
     this.#pipe = pipe
+    ring.onUnsent = (slot, result) => {
+      this.#users[slot]!.completed(IoUring.UNSENT, result, 0)
+    }
     pipe.onWake = () => {
       if (!this.#isScheduled) this.#run()
     }
@@ -148,9 +160,16 @@ export class RingLoop {
   }
 
   #handOver(): void {
-    for (const sender of this.#senders) sender.flush()
-    this.#senders.length = 0
+    const senders = this.#senders
+    for (const sender of senders) sender.flush()
     this.ring.enter()
+    // What the kernel had no memory for goes with the next round.
+    if (this.ring.queued > 0) return
+    this.#senders = this.#spareSenders
+    for (const sender of senders) sender.settled()
+    senders.length = 0
+    this.#spareSenders = senders
+    this.arena.clear()
   }
 }
 
@@ -158,9 +177,10 @@ let ofThread: { readonly loop: RingLoop | null } | null = null
 
 /**
  * While many completions are told, what they have caused leaves after each so many: soon enough that
- * the peers have something to do meanwhile, and late enough to share the system call.
+ * the peers have something to do meanwhile, and late enough to share the system call and the
+ * processor's caches.
  */
-const STRIDE = 16
+const STRIDE = 256
 /** As often within one round: then the event loop gets its turn. */
 const MAX_STRIDES = 16
 

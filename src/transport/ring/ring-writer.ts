@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import type { IoVector, Memory } from '../../os/internal.js'
 import type { RingLoop, RingSender } from './ring-loop.js'
+import { writeLatin1 } from './text-arena.js'
 
 /** Who writes, and is told what became of it. */
 export interface RingWriterOwner {
@@ -15,7 +16,7 @@ export interface RingWriterOwner {
 
 /**
  * Text, which is what heads and small bodies are, is handed over at the end of the round, for all
- * connections with one system call. Bytes are sent at once, with the text before them; what the
+ * connections with one system call. Bytes are sent at once, with the text before them. What the
  * kernel does not take then waits in the ring. One send at a time is with the ring.
  */
 export class RingWriter implements RingSender {
@@ -28,6 +29,8 @@ export class RingWriter implements RingSender {
   #text = ''
   /** Whether the loop is going to flush the text. */
   #isSender = false
+  /** Where the loop's arena has the text that was handed over last. */
+  #handedAt = 0
   /** What has to leave before the text, in order. */
   readonly #waiting: IoVector[] = []
   #waitingBytes = 0
@@ -98,8 +101,38 @@ export class RingWriter implements RingSender {
 
   flush(): void {
     this.#isSender = false
-    if (this.#text !== '' && this.#sending === null && !this.#closed)
-      this.#sendNext(this.#loop.round)
+    const text = this.#text
+    if (text === '' || this.#sending !== null || this.#closed) return
+    const { arena, ring, round } = this.#loop
+    const at = arena.place(text)
+    if (at < 0) {
+      this.#sendNext(round)
+      return
+    }
+    this.#text = ''
+    this.#handedAt = at
+    this.#sending = HANDED
+    this.#sendingBytes = text.length
+    this.#sendingRound = round
+    ring.sendAtOnce(this.#slot, this.#fd, arena.address + at, text.length)
+  }
+
+  settled(): void {
+    if (this.#sending === HANDED) this.sent(this.#sendingBytes)
+  }
+
+  /** Of the text that was flushed the kernel has taken the first `result` bytes, or that is a negative errno. */
+  unsent(result: number): void {
+    if (result < 0 && result !== EAGAIN) {
+      this.sent(result)
+      return
+    }
+    const sent = Math.max(0, result)
+    const rest = this.#loop.arena.read(this.#handedAt + sent, this.#handedAt + this.#sendingBytes)
+    this.#sending = null
+    this.#waiting.unshift(rest)
+    this.#waitingBytes += rest.length
+    this.#sendNext(LONG_AGO)
   }
 
   /** Ends our direction after everything that was written. */
@@ -173,7 +206,7 @@ export class RingWriter implements RingSender {
       this.#waitingBytes += text.length - length
     }
     const piece = sendMemory.take()
-    writeLatin1(piece.bytes, text, length)
+    writeLatin1(piece.bytes, text, 0, length)
     return { piece, bytes: null, address: piece.address, length }
   }
 
@@ -209,15 +242,11 @@ interface Sending {
   readonly length: number
 }
 
+/** Text that the loop's arena has, for as long as the kernel takes to send it. */
+const HANDED: Sending = { piece: null, bytes: null, address: 0, length: 0 }
+
 function restOf(vector: IoVector, from: number): IoVector {
   return typeof vector === 'string' ? vector.slice(from) : vector.subarray(from)
-}
-
-/** `write` ends in this method of every Node; calling it saves the look-up of the encoding. */
-function writeLatin1(bytes: Buffer, text: string, length: number): void {
-  ;(
-    bytes as Buffer & { latin1Write(text: string, offset: number, length: number): number }
-  ).latin1Write(text, 0, length)
 }
 
 /** Longer text is worth a system call of its own. */

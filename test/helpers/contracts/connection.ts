@@ -251,6 +251,27 @@ function testWriting(makePair: MakePair): void {
     await reader.until(() => reader.bytes === dialled.bytesWritten)
   })
 
+  test('carries text in order through a full socket, with bytes and an end behind it', async (t) => {
+    const { dialled, accepted, settle } = await makePair(t)
+    const writer = new Recorder(dialled)
+    let sent = ''
+    // Texts of odd lengths, so that the kernel takes part of the last one only.
+    for (let i = 0; dialled.pendingBytes === 0; i++) {
+      const text = String(i).padStart(9_973, '.')
+      sent += text
+      dialled.write(text)
+      await settle()
+    }
+    assert.equal(writer.drains, 0)
+    assert.equal(dialled.write('text'), false)
+    assert.equal(dialled.write(Buffer.from('bytes')), false)
+    dialled.end()
+    const reader = new Recorder(accepted)
+    await reader.until(() => reader.ended)
+    assert.equal(reader.text, `${sent}textbytes`)
+    assert.equal(dialled.pendingBytes, 0)
+  })
+
   test('holds corked writes back', async (t) => {
     const { dialled, accepted, settle } = await makePair(t)
     const reader = new Recorder(accepted)
