@@ -8,7 +8,7 @@ import type { Children } from './children.js'
 import type { LoadGenerator } from './load-generator.js'
 import { cpuBetween, cpuTime, residentKiB } from './process-usage.js'
 import type { Scenario } from './scenarios.js'
-import { median } from './statistics.js'
+import { median, medianRatio } from './statistics.js'
 
 /** What one program did in one window; CPU and memory are undefined where there is no /proc. */
 export interface Sample {
@@ -191,8 +191,13 @@ function askByHttp2(port: number, { path, tls }: Scenario): Promise<Answer> {
 const ANSWER_MS = 5_000
 
 function rowOf({ contender, samples, failure }: Entrant, nginx: readonly Sample[]): Row {
-  const cpu = ratio(samples, nginx, 'cpuUs')
-  const requestsPerSec = ratio(samples, nginx, 'requestsPerSec')
+  const ratio = (key: 'cpuUs' | 'requestsPerSec'): number | undefined =>
+    medianRatio(
+      samples.map((sample) => sample[key]),
+      nginx.map((sample) => sample[key]),
+    )
+  const cpu = ratio('cpuUs')
+  const requestsPerSec = ratio('requestsPerSec')
   return {
     contender: contender.name,
     fromNpm: contender.fromNpm,
@@ -219,20 +224,6 @@ function summarize(samples: readonly Sample[]): Sample {
     busy: middle('busy'),
     residentMiB: middle('residentMiB'),
   }
-}
-
-function ratio(
-  samples: readonly Sample[],
-  nginx: readonly Sample[],
-  key: 'cpuUs' | 'requestsPerSec',
-): number | undefined {
-  const ratios: number[] = []
-  samples.forEach((sample, round) => {
-    const own = sample[key]
-    const theirs = nginx[round]?.[key]
-    if (own !== undefined && theirs !== undefined) ratios.push(own / theirs)
-  })
-  return ratios.length > 0 ? median(ratios) : undefined
 }
 
 function messageOf(error: unknown): string {

@@ -8,6 +8,21 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
 }
 
+type Figures = readonly (number | undefined)[]
+
+/**
+ * The median of each round's `own` figure divided by `other`'s of the same round: a machine that is
+ * slow for a while is slow for both. Undefined when no round has both.
+ */
+export function medianRatio(own: Figures, other: Figures): number | undefined {
+  const ratios: number[] = []
+  own.forEach((figure, round) => {
+    const theirs = other[round]
+    if (figure !== undefined && theirs !== undefined) ratios.push(figure / theirs)
+  })
+  return ratios.length > 0 ? median(ratios) : undefined
+}
+
 /** Half the distance between the quartiles, as a share of the median: 0.02 reads as "± 2 %". */
 export function relativeSpread(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
