@@ -11,7 +11,7 @@ export const USAGE = `npm run bench -- [options]
   --tls              ours and nginx with TLS to clients: tls, tls-full, tls-resumed
   --http2            ours and nginx with clients of HTTP/2, by h2load: h2c, h2
   --seconds N        length of one measurement; whole seconds. Default: 2
-  --rounds N         measurements of each program, taken in turn. Default: 7 for small, 3 for others
+  --rounds N         measurements of each program, taken in turn. Default: 6 for small, 3 for others
   --json FILE        where the figures go. Default: bench/results/TIME.json
   --ours FILE        measure another program as "ours": node FILE LISTEN_PORT BACKEND_HOST:PORT
   --smoke            ours and nginx for one second each: fails on an error, never on a speed

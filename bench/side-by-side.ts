@@ -58,19 +58,32 @@ export async function runScenario(
   contenders: readonly Contender[],
   rounds: number,
 ): Promise<ScenarioResult> {
-  const entrants: Entrant[] = []
+  const entrants: Entrant[] = contenders.map((contender) => ({ contender, samples: [] }))
+  for (let round = 1; round <= rounds; round += scenario.roundsPerStart) {
+    const to = Math.min(rounds, round + scenario.roundsPerStart - 1)
+    await runStart(bench, scenario, entrants, { from: round, to, of: rounds })
+  }
+  const nginx = entrants.find(({ contender }) => contender.name === 'nginx')?.samples ?? []
+  return { scenario, rows: entrants.map((entrant) => rowOf(entrant, nginx)) }
+}
+
+/** Starts all programs, measures these rounds of them, and ends them. */
+async function runStart(
+  bench: Bench,
+  scenario: Scenario,
+  entrants: readonly Entrant[],
+  rounds: { readonly from: number; readonly to: number; readonly of: number },
+): Promise<void> {
   try {
-    for (const contender of contenders) entrants.push(await enter(bench, scenario, contender))
-    for (let round = 1; round <= rounds; round++) {
+    for (const entrant of entrants) await enter(bench, scenario, entrant)
+    for (let round = rounds.from; round <= rounds.to; round++) {
       for (const entrant of entrants) {
-        await measureRound(bench, scenario, entrant, `${scenario.name} ${round}/${rounds}`)
+        await measureRound(bench, scenario, entrant, `${scenario.name} ${round}/${rounds.of}`)
       }
     }
   } finally {
     for (const { proxy } of entrants) await proxy?.child.end()
   }
-  const nginx = entrants.find(({ contender }) => contender.name === 'nginx')?.samples ?? []
-  return { scenario, rows: entrants.map((entrant) => rowOf(entrant, nginx)) }
 }
 
 /** A program on its way through one scenario. */
@@ -81,8 +94,9 @@ interface Entrant {
   failure?: string
 }
 
-async function enter(bench: Bench, scenario: Scenario, contender: Contender): Promise<Entrant> {
-  const entrant: Entrant = { contender, samples: [] }
+async function enter(bench: Bench, scenario: Scenario, entrant: Entrant): Promise<void> {
+  const { contender } = entrant
+  if (entrant.failure !== undefined) return
   try {
     if (contender.version === undefined) throw new Error('not installed')
     entrant.proxy = await startProxy(bench.children, contender, bench.backend, scenario)
@@ -93,7 +107,6 @@ async function enter(bench: Bench, scenario: Scenario, contender: Contender): Pr
     entrant.failure = messageOf(error)
     bench.progress(`${scenario.name}: ${contender.name} left out: ${entrant.failure}`)
   }
-  return entrant
 }
 
 async function measureRound(
