@@ -104,11 +104,13 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
     assert.equal(sockets.receive(far, Buffer.alloc(200)), 100)
 
     uring.sendAtOnce(5, near, out.address, out.bytes.length)
-    uring.sendAtOnce(6, near, out.address, 1)
-    const [part, none] = unsentOf(enter)
-    assert.equal(part?.[0], 5)
-    assert.ok(part[1] > 0 && part[1] < out.bytes.length, `sent ${part[1]}`)
-    assert.deepEqual(none, [6, -EAGAIN])
+    uring.sendAtOnce(6, near, out.address, out.bytes.length)
+    const [first, second] = unsentOf(enter)
+    assert.equal(first?.[0], 5)
+    assert.ok(first[1] > 0 && first[1] < out.bytes.length, `sent ${first[1]}`)
+    // The peer's side may have taken some in between, but never so much.
+    assert.equal(second?.[0], 6)
+    assert.ok(second[1] === -EAGAIN || (second[1] > 0 && second[1] < out.bytes.length))
     uring.sendAtOnce(7, -1, out.address, 1)
     assert.deepEqual(unsentOf(enter), [[7, -EBADF]])
     // Of all of it nothing is told again.
@@ -120,27 +122,26 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
     )
   })
 
-  test('tells of sends at once in time when completions have no room', async (t) => {
-    const [near] = await connectedPair(t)
-    const out = Memory.allocate(libc!, 8 * 1024 * 1024)
-    uring.sendAtOnce(1, near, out.address, out.bytes.length)
-    const total = 20_000
+  test('tells of sends at once in time when completions have no room', () => {
+    const out = Memory.allocate(libc!, 1)
+    const slots = Array.from({ length: 20_000 }, (_, index) => index + 1)
+    const isSend = (slot: number): boolean => slot % 1_000 === 0
     const unsent = unsentOf(() => {
-      for (let slot = 2; slot < total + 2; slot++) {
-        if (slot % 1_000 === 0) uring.sendAtOnce(slot, near, out.address, 1)
+      for (const slot of slots) {
+        if (isSend(slot)) uring.sendAtOnce(slot, -1, out.address, 1)
         else uring.close(slot, 2, -1)
       }
       uring.enter()
     })
     assert.deepEqual(
-      unsent.map(([slot]) => slot),
-      [1, ...Array.from({ length: 20 }, (_, i) => (i + 1) * 1_000)],
+      unsent,
+      slots.filter(isSend).map((slot) => [slot, -EBADF]),
     )
     const told: number[] = []
     uring.drain((slot) => told.push(slot))
     assert.deepEqual(
       told.filter((slot) => slot !== 0),
-      Array.from({ length: total }, (_, i) => i + 2).filter((slot) => slot % 1_000 !== 0),
+      slots.filter((slot) => !isSend(slot)),
     )
   })
 

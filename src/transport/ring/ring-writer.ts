@@ -123,7 +123,7 @@ export class RingWriter implements RingSender {
 
   /** Of the text that was flushed the kernel has taken the first `result` bytes, or that is a negative errno. */
   unsent(result: number): void {
-    if (result < 0 && result !== EAGAIN) {
+    if (this.#closed || (result < 0 && result !== EAGAIN)) {
       this.sent(result)
       return
     }

@@ -253,7 +253,7 @@ function testWriting(makePair: MakePair): void {
 
   test('carries text in order through a full socket, with bytes and an end behind it', async (t) => {
     const { dialled, accepted, settle } = await makePair(t)
-    const writer = new Recorder(dialled)
+    new Recorder(dialled)
     let sent = ''
     // Texts of odd lengths, so that the kernel takes part of the last one only.
     for (let i = 0; dialled.pendingBytes === 0; i++) {
@@ -262,7 +262,6 @@ function testWriting(makePair: MakePair): void {
       dialled.write(text)
       await settle()
     }
-    assert.equal(writer.drains, 0)
     assert.equal(dialled.write('text'), false)
     assert.equal(dialled.write(Buffer.from('bytes')), false)
     dialled.end()
