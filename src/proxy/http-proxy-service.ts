@@ -1,4 +1,5 @@
 /** `httpProxyService`: a proxy with its listeners, as a service of a server. */
+import { LinkedSet } from '../collections/index.js'
 import { ProxyError } from '../error/index.js'
 import { HttpDate } from '../http/index.js'
 import { REQUEST_LIMITS } from '../protocols/index.js'
@@ -103,7 +104,7 @@ export class HttpProxyService<Ctx = unknown> implements Service {
   readonly #listeners: { readonly address: HostAddress; readonly settings: ListenerSettings }[] = []
   readonly #acceptors: Acceptor[] = []
   readonly #tlsListeners: TlsListener[] = []
-  readonly #connections = new Set<ServerConnection>()
+  readonly #connections = new LinkedSet<ServerConnection>()
   #connector: HttpConnector | null = null
   #stopping = false
   #keepsIdle = false
@@ -236,11 +237,11 @@ export class HttpProxyService<Ctx = unknown> implements Service {
 
   #serve(connection: Connection, prefix: Buffer | null, acceptor: Acceptor, speak: Serve): void {
     const server = speak(connection, () => {
-      this.#connections.delete(server)
+      this.#connections.remove(link)
       acceptor.released(connection)
       if (this.#connections.size === 0) this.#onEmpty?.()
     })
-    this.#connections.add(server)
+    const link = this.#connections.add(server)
     server.start(prefix)
     if (this.#stopping) server.drain(this.#keepsIdle)
   }

@@ -1,5 +1,5 @@
 /** `Acceptor`: one listener: who may connect, how many may, and who they are. */
-import { IpSet } from '../collections/index.js'
+import { IpSet, Link, LinkedSet } from '../collections/index.js'
 import { describeThrown, intInRange } from '../error/index.js'
 import type { ErrorCode, ProxyError } from '../error/index.js'
 import { Counters, RefusalLog, SILENT_LOGGER } from '../observability/index.js'
@@ -75,10 +75,10 @@ export class Acceptor implements AdmissionOwner {
   readonly #trusted: IpSet | null
   /** `null`: a connection is taken as it is. */
   readonly #rules: AdmissionRules | null
-  readonly #open = new Set<Connection>()
+  readonly #open = new LinkedSet<Connection>()
   readonly #openPerClient = new Map<string, number>()
   /** Connections that are not let in yet; they count against the listener's limit. */
-  readonly #waiting = new Set<Admission>()
+  readonly #waiting = new LinkedSet<Admission>()
   #onConnection: OnConnection = unwanted
   #onNoneWaiting: (() => void) | null = null
   #listener: Listener | null = null
@@ -133,7 +133,7 @@ export class Acceptor implements AdmissionOwner {
 
   /** To be called when a connection that was given away is closed; later calls for it do nothing. O(1). */
   released(connection: Connection): void {
-    if (!this.#open.delete(connection)) return
+    if (!removeFrom(this.#open, connection)) return
     this.#counters.add('downstreamConnectionsOpen', -1)
     const ip = connection.digest.peerIp
     const count = this.#openPerClient.get(ip)
@@ -165,7 +165,7 @@ export class Acceptor implements AdmissionOwner {
   }
 
   /** The connections that are open now, to be ended one by one at a stop. */
-  get connections(): ReadonlySet<Connection> {
+  get connections(): Iterable<Connection> & { readonly size: number } {
     return this.#open
   }
 
@@ -178,7 +178,7 @@ export class Acceptor implements AdmissionOwner {
 
   admitted(admission: Admission, prefix: Buffer | null): void {
     const { connection } = admission
-    this.#waiting.delete(admission)
+    removeFrom(this.#waiting, connection)
     try {
       this.#admit(connection, prefix)
     } catch (thrown) {
@@ -191,7 +191,7 @@ export class Acceptor implements AdmissionOwner {
 
   dismissed(admission: Admission, why: ProxyError | 'denied' | 'left'): void {
     const { connection } = admission
-    this.#waiting.delete(admission)
+    removeFrom(this.#waiting, connection)
     if (why === 'denied') this.#refuse(connection, 'denied by the filter')
     else if (why !== 'left') this.#refuse(connection, why.message, why.code)
     this.#tellNoneWaiting()
@@ -208,7 +208,7 @@ export class Acceptor implements AdmissionOwner {
       this.#refuse(connection, 'not a trusted sender of PROXY headers')
     } else {
       const admission = new Admission(connection, this.#rules, this)
-      this.#waiting.add(admission)
+      connection.ownerEntry = this.#waiting.add(admission)
       admission.start()
     }
   }
@@ -220,7 +220,7 @@ export class Acceptor implements AdmissionOwner {
       this.#limit(connection, 'per_client')
       return
     }
-    this.#open.add(connection)
+    connection.ownerEntry = this.#open.add(connection)
     if (count >= 0) this.#openPerClient.set(ip, count + 1)
     this.#counters.add('downstreamConnectionsAccepted')
     this.#counters.add('downstreamConnectionsOpen')
@@ -254,6 +254,11 @@ export class Acceptor implements AdmissionOwner {
   #tellNoneWaiting(): void {
     if (this.#waiting.size === 0) this.#onNoneWaiting?.()
   }
+}
+
+/** Its entry is of the one set that the connection is in. */
+function removeFrom<T>(set: LinkedSet<T>, { ownerEntry }: Connection): boolean {
+  return ownerEntry instanceof Link && set.remove(ownerEntry as Link<T>)
 }
 
 function trustedSources({ proxyProtocol }: AdmissionOptions): IpSet | null {

@@ -43,8 +43,8 @@ export interface Connection {
   readonly bytesWritten: number
   /** Whether `onClose` has been called or `destroy` was. */
   readonly destroyed: boolean
-  /** What the pool keeps about this connection; nobody else touches it. Default: none. */
-  poolEntry?: object | null
+  /** What its pool or its acceptor keeps about this connection; nobody else touches it. Default: none. */
+  ownerEntry?: object | null
   /** What the protocol spoken here keeps from one use to the next; nobody else touches it. Default: none. */
   protocolState?: object | null
 

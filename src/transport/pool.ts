@@ -103,10 +103,10 @@ export class ConnectionPool {
 
   /** An entry lives as long as its connection, so that a release makes no garbage. */
   #entryOf(connection: Connection): PoolEntry {
-    const known = connection.poolEntry
+    const known = connection.ownerEntry
     if (known instanceof PoolEntry && known.drop === this.#drop) return known
     const entry = new PoolEntry(this.#drop, connection, this.#deadlines)
-    connection.poolEntry = entry
+    connection.ownerEntry = entry
     return entry
   }
 

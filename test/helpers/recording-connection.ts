@@ -14,7 +14,7 @@ export class RecordingConnection implements Connection {
   bytesRead = 0
   bytesWritten = 0
   destroyed = false
-  poolEntry: object | null = null
+  ownerEntry: object | null = null
   protocolState: object | null = null
   /** Each write, as latin1 text; what was corked counts as one. */
   readonly writes: string[] = []

@@ -1,6 +1,7 @@
 /** One HTTP/2 request and its response on a client's connection. */
 import { constants } from 'node:http2'
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Link } from '../../collections/index.js'
 import { ProxyError, toProxyError } from '../../error/index.js'
 import { hasNoBody } from '../../http/index.js'
 import type { HeaderMap, HttpDate, RequestHeader, ResponseHeader } from '../../http/index.js'
@@ -52,6 +53,8 @@ export class H2DownstreamSession implements DownstreamSession {
   headerWritten = false
   responseDone = false
   keepAlive = true
+  /** Where its connection keeps it. */
+  link: Link<H2DownstreamSession> | null = null
 
   readonly #owner: H2SessionOwner
   readonly #stream: ServerHttp2Stream

@@ -1,6 +1,7 @@
 /** A client's HTTP/2 connection: opens a session for each stream, and decides how the connection ends. */
 import { constants, performServerHandshake } from 'node:http2'
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import { LinkedSet } from '../../collections/index.js'
 import { ProxyError, describeThrown, toProxyError } from '../../error/index.js'
 import type { ErrorCode } from '../../error/index.js'
 import type { HttpDate } from '../../http/index.js'
@@ -30,7 +31,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   readonly #connection: Connection
   readonly #options: H2ServerOptions
   readonly #onClosed: () => void
-  readonly #sessions = new Set<H2DownstreamSession>()
+  readonly #sessions = new LinkedSet<H2DownstreamSession>()
   readonly #guard: FloodGuard
   /** Idle, or at its end: how long the client has for what is next. */
   readonly #deadline: Deadline
@@ -167,7 +168,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
   }
 
   closed(session: H2DownstreamSession, byPeer: boolean): void {
-    this.#sessions.delete(session)
+    if (session.link !== null) this.#sessions.remove(session.link)
     if (this.#state === 'closed') return
     this.#guard.closed(session.carriedBytes)
     if (byPeer && !this.#brokenOff()) return
@@ -202,7 +203,7 @@ export class H2ServerConnection implements ConnectionHandler, ServerConnection, 
     }
     this.#options.counters.count(REQUESTS)
     const session = new H2DownstreamSession(this, stream, head)
-    this.#sessions.add(session)
+    session.link = this.#sessions.add(session)
     this.#options.onRequest(session)
   }
 

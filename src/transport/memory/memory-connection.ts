@@ -33,7 +33,7 @@ export class MemoryConnection implements Connection {
   bytesRead = 0
   bytesWritten = 0
   destroyed = false
-  poolEntry: object | null = null
+  ownerEntry: object | null = null
   protocolState: object | null = null
   digest: ConnectionDigest
   readonly #parts: MemoryConnectionParts

@@ -24,7 +24,7 @@ export class NodeConnection implements Connection {
   bytesRead = 0
   bytesWritten = 0
   destroyed = false
-  poolEntry: object | null = null
+  ownerEntry: object | null = null
   protocolState: object | null = null
   digest: ConnectionDigest
   readonly #socket: Socket

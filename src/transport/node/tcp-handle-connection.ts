@@ -31,7 +31,7 @@ export class TcpHandleConnection implements Connection {
   bytesRead = 0
   bytesWritten = 0
   destroyed = false
-  poolEntry: object | null = null
+  ownerEntry: object | null = null
   protocolState: object | null = null
   digest: ConnectionDigest
   readonly #handle: TcpHandle

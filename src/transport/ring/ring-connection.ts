@@ -31,7 +31,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   bytesRead = 0
   bytesWritten = 0
   destroyed = false
-  poolEntry: object | null = null
+  ownerEntry: object | null = null
   protocolState: object | null = null
   digest: ConnectionDigest
   readonly #loop: RingLoop
