@@ -25,8 +25,8 @@ export function formatTargets(results: readonly ScenarioResult[]): string {
       const target = `CPU per request ≤ ${cpuBound.toFixed(2)} × nginx`
       lines.push(`${scenario.name}: ${target}: ${figure(ours.toNginx.cpu, 2)}, ${verdict}`)
     }
-    const times = timesBestPeer(ours, rows)
-    if (scenario.name === 'small' && times !== undefined) {
+    const times = scenario.name === 'small' ? timesBestPeer(ours, rows) : undefined
+    if (times !== undefined) {
       const verdict = times >= PEER_BOUND ? 'met' : 'NOT met'
       const target = `requests/s ≥ ${PEER_BOUND} × the best npm peer`
       lines.push(`${scenario.name}: ${target}: ${figure(times, 1)}, ${verdict}`)

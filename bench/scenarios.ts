@@ -20,8 +20,8 @@ export interface Scenario {
   readonly streams: number
   /** Rounds when `--rounds` does not say. */
   readonly rounds: number
-  /** After so many rounds all programs are started anew. */
-  readonly roundsPerStart: number
+  /** After so many rounds all programs are started anew. Default: after none. */
+  readonly roundsPerStart?: number
 }
 
 /** The body of the small scenarios. */
@@ -52,7 +52,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: false,
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: '1m',
@@ -64,7 +63,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: false,
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'close',
@@ -76,7 +74,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: false,
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'tls',
@@ -88,7 +85,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: 'full',
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'tls-full',
@@ -100,7 +96,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: 'full',
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'tls-resumed',
@@ -112,7 +107,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: 'resumed',
     streams: 0,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'h2c',
@@ -124,7 +118,6 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: false,
     streams: 8,
     rounds: 3,
-    roundsPerStart: 3,
   },
   {
     name: 'h2',
@@ -136,6 +129,5 @@ export const SCENARIOS: readonly Scenario[] = [
     tls: 'full',
     streams: 8,
     rounds: 3,
-    roundsPerStart: 3,
   },
 ]

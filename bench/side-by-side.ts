@@ -59,8 +59,9 @@ export async function runScenario(
   rounds: number,
 ): Promise<ScenarioResult> {
   const entrants: Entrant[] = contenders.map((contender) => ({ contender, samples: [] }))
-  for (let round = 1; round <= rounds; round += scenario.roundsPerStart) {
-    const to = Math.min(rounds, round + scenario.roundsPerStart - 1)
+  const { roundsPerStart = rounds } = scenario
+  for (let round = 1; round <= rounds; round += roundsPerStart) {
+    const to = Math.min(rounds, round + roundsPerStart - 1)
     await runStart(bench, scenario, entrants, { from: round, to, of: rounds })
   }
   const nginx = entrants.find(({ contender }) => contender.name === 'nginx')?.samples ?? []
