@@ -1,36 +1,54 @@
-/** The server behind the proxies: nginx where it is installed, else a small one of our own. */
+/** The servers behind the proxies: one for small answers, and one for large bodies. */
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Child, Children } from './children.js'
 import { LOAD_CORE, findProgram, freePort } from './machine.js'
 import { nginxConfiguration } from './nginx-configuration.js'
 import { SCENARIOS, SMALL_BODY } from './scenarios.js'
+import type { Scenario } from './scenarios.js'
 
 /** A path that serves {@link HUGE_BODY_BYTES}, for the memory measurements. */
 export const HUGE_PATH = '/1g'
 export const HUGE_BODY_BYTES: number = 1024 ** 3
 
-export interface Backend {
-  /** `host:port`. */
-  readonly address: string
-  readonly port: number
+/**
+ * They share a core with the load generator, and are the cheapest for what they serve: else it is
+ * their core that limits what passes through a fast proxy.
+ */
+export interface Backends {
+  /** Own: receives and sends for all its connections with one system call. `host:port`. */
+  readonly small: string
+  /** nginx where it is installed, whose `sendfile` copies nothing; else the same. `host:port`. Serves all paths. */
+  readonly large: string
   /** What serves, for the report. */
   readonly kind: string
-  readonly child: Child
 }
 
-/** Starts the backend on the load generator's core and waits until it listens. */
-export async function startBackend(children: Children, programs: string): Promise<Backend> {
-  const port = await freePort()
+/** Starts the backends on the load generator's core and waits until they listen. */
+export async function startBackends(children: Children, programs: string): Promise<Backends> {
+  const small = await start(children, (port) => {
+    return [process.execPath, join(programs, 'backend.js'), String(port)]
+  })
   const nginx = findProgram('nginx')
-  const command =
-    nginx === undefined
-      ? [process.execPath, join(programs, 'backend.js'), String(port)]
-      : nginxCommand(nginx, join(children.directory, 'backend'), port)
-  const child = children.start('backend', LOAD_CORE, command)
+  if (nginx === undefined) return { small, large: small, kind: 'own' }
+  const directory = join(children.directory, 'backend')
+  const large = await start(children, (port) => nginxCommand(nginx, directory, port))
+  return { small, large, kind: 'own, nginx for bodies' }
+}
+
+/** The one that serves a scenario. */
+export function backendOf(backends: Backends, { bodyBytes }: Scenario): string {
+  return bodyBytes > SMALL_BODY.length ? backends.large : backends.small
+}
+
+async function start(
+  children: Children,
+  command: (port: number) => readonly string[],
+): Promise<string> {
+  const port = await freePort()
+  const child: Child = children.start('backend', LOAD_CORE, command(port))
   await child.listening(port)
-  const kind = nginx === undefined ? 'own raw-socket backend' : 'nginx'
-  return { address: `127.0.0.1:${port}`, port, kind, child }
+  return `127.0.0.1:${port}`
 }
 
 function nginxCommand(nginx: string, directory: string, port: number): readonly string[] {

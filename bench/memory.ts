@@ -1,7 +1,6 @@
 /** What a proxy's memory does under a slow reader and under idle clients, and how soon it listens. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HUGE_BODY_BYTES, HUGE_PATH } from './backend.js'
-import type { Backend } from './backend.js'
 import type { Children } from './children.js'
 import { startProxy } from './contenders.js'
 import type { Contender, ContenderName, RunningProxy } from './contenders.js'
@@ -28,7 +27,7 @@ export interface MemoryReport {
 /** Measures every contender by itself, each measurement in a fresh process. */
 export async function measureMemory(
   children: Children,
-  backend: Backend,
+  backend: string,
   contenders: readonly Contender[],
   progress: (line: string) => void,
 ): Promise<MemoryReport> {
@@ -55,13 +54,13 @@ type Measured = { -readonly [Key in keyof MemoryFigures]: MemoryFigures[Key] }
 class MemoryRun {
   readonly #children: Children
   readonly #contender: Contender
-  readonly #backend: Backend
+  readonly #backend: string
   readonly #progress: (line: string) => void
 
   constructor(
     children: Children,
     contender: Contender,
-    backend: Backend,
+    backend: string,
     progress: (line: string) => void,
   ) {
     this.#children = children
@@ -120,7 +119,7 @@ class MemoryRun {
   async #withProxy<Result>(
     use: (proxy: RunningProxy) => Result | Promise<Result>,
   ): Promise<Result> {
-    const proxy = await startProxy(this.#children, this.#contender, this.#backend.address)
+    const proxy = await startProxy(this.#children, this.#contender, this.#backend)
     try {
       return await use(proxy)
     } finally {

@@ -1,7 +1,7 @@
 /** The entry of `npm run bench`: reads the options and runs the benchmark they ask for. */
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startBackend } from './backend.js'
+import { startBackends } from './backend.js'
 import { Children } from './children.js'
 import { listContenders } from './contenders.js'
 import type { Contender } from './contenders.js'
@@ -43,11 +43,11 @@ async function reportSideBySide(
   children: Children,
   contenders: readonly Contender[],
 ): Promise<number> {
-  const backend = await startBackend(children, PROGRAMS)
+  const backends = await startBackends(children, PROGRAMS)
   const bench: Bench = {
     children,
     load: chooseLoadGenerator(children.directory, PROGRAMS),
-    backend: backend.address,
+    backends,
     seconds: options.seconds,
     // Two seconds are what the Node programs need before their compiled code settles.
     warmUpSeconds: options.mode === 'smoke' ? 1 : 2,
@@ -59,7 +59,7 @@ async function reportSideBySide(
   )
   console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}`)
   const list = Object.entries(versions).map(([name, version]) => `${name} (${version ?? 'absent'})`)
-  console.log(`${list.join(', ')}; load from ${bench.load.name}, backend ${backend.kind}`)
+  console.log(`${list.join(', ')}; load from ${bench.load.name}, backend ${backends.kind}`)
   if (machine.load > BUSY_LOAD) {
     console.log(
       `the machine is busy (load average ${machine.load.toFixed(1)}): repeat when it is idle`,
@@ -80,7 +80,7 @@ async function reportSideBySide(
   if (options.mode === 'smoke') return smokeVerdict(results)
   console.log(formatTargets(results))
   const file = options.json ?? defaultJsonFile('side-by-side')
-  const settings = { seconds: options.seconds, load: bench.load.name, backend: backend.kind }
+  const settings = { seconds: options.seconds, load: bench.load.name, backend: backends.kind }
   writeJson(file, { at: new Date().toISOString(), machine, versions, settings, results })
   console.log(`figures in ${file}`)
   const failed = results.flatMap(({ rows }) => rows).filter(isFailure)
@@ -92,8 +92,8 @@ async function reportMemory(
   children: Children,
   contenders: readonly Contender[],
 ): Promise<number> {
-  const backend = await startBackend(children, PROGRAMS)
-  const { text, figures } = await measureMemory(children, backend, contenders, progress)
+  const { large } = await startBackends(children, PROGRAMS)
+  const { text, figures } = await measureMemory(children, large, contenders, progress)
   console.log(text)
   const file = options.json ?? defaultJsonFile('memory')
   writeJson(file, { at: new Date().toISOString(), machine: describeMachine(), figures })

@@ -2,6 +2,8 @@
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
+import { backendOf } from './backend.js'
+import type { Backends } from './backend.js'
 import { startProxy } from './contenders.js'
 import type { Contender, ContenderName, RunningProxy } from './contenders.js'
 import type { Children } from './children.js'
@@ -44,7 +46,7 @@ export interface ScenarioResult {
 export interface Bench {
   readonly children: Children
   readonly load: LoadGenerator
-  readonly backend: string
+  readonly backends: Backends
   readonly seconds: number
   readonly warmUpSeconds: number
   /** Told what happens, for a person who waits. */
@@ -100,7 +102,8 @@ async function enter(bench: Bench, scenario: Scenario, entrant: Entrant): Promis
   if (entrant.failure !== undefined) return
   try {
     if (contender.version === undefined) throw new Error('not installed')
-    entrant.proxy = await startProxy(bench.children, contender, bench.backend, scenario)
+    const backend = backendOf(bench.backends, scenario)
+    entrant.proxy = await startProxy(bench.children, contender, backend, scenario)
     await checkAnswer(entrant.proxy.port, scenario)
     bench.progress(`${scenario.name} warm-up: ${contender.name}`)
     await bench.load.run(entrant.proxy.port, scenario, bench.warmUpSeconds)

@@ -1,76 +1,150 @@
-/** A small HTTP/1.1 server on raw sockets, for machines without nginx: `node backend.js LISTEN_PORT`. */
-import { createServer } from 'node:net'
-import type { Socket } from 'node:net'
+/** An HTTP/1.1 server that costs as little as can be, behind the proxies: `node backend.js LISTEN_PORT`. */
+import { REAL_ENVIRONMENT } from '../../src/transport/index.js'
+import type { Connection, ConnectionHandler } from '../../src/transport/index.js'
 import { HUGE_BODY_BYTES, HUGE_PATH } from '../backend.js'
 import { SCENARIOS, SMALL_BODY } from '../scenarios.js'
 
-/** Answers the requests of one connection in turn; it reads nothing else while it sends a huge body. */
-function serve(socket: Socket): void {
-  let unread = ''
-  const answerAll = (): void => {
-    for (let end = unread.indexOf('\r\n\r\n'); end !== -1; end = unread.indexOf('\r\n\r\n')) {
-      const head = unread.slice(0, end)
-      unread = unread.slice(end + 4)
-      const path = head.split(' ', 2)[1] ?? '/'
-      const closes = /^connection: close\r?$/im.test(head)
+/** What is served at one path. */
+class Answer {
+  readonly #status: string
+  readonly #body: string
+  #bytes: string | Buffer = ''
+
+  constructor(status: string, body: string) {
+    this.#status = status
+    this.#body = body
+    this.renew()
+  }
+
+  /** Has the answer say what time it is. */
+  renew(): void {
+    const text = this.#with('keep-alive')
+    // Text leaves together with that of other connections, which is worth it while it is short.
+    this.#bytes = this.#body.length > SMALL_BODY.length ? Buffer.from(text, 'latin1') : text
+  }
+
+  /** As it goes out while the connection stays. */
+  get bytes(): string | Buffer {
+    return this.#bytes
+  }
+
+  /** As it goes out when the connection ends with it, which it says (RFC 9112 §9.6). */
+  get last(): string {
+    return this.#with('close')
+  }
+
+  #with(connection: string): string {
+    return headOf(this.#status, this.#body.length, connection) + this.#body
+  }
+}
+
+/** As long as one of nginx, like most that proxies see. */
+function headOf(status: string, bodyBytes: number, connection: string): string {
+  const lines = [
+    `HTTP/1.1 ${status}`,
+    'Server: backend/1.0',
+    `Date: ${new Date().toUTCString()}`,
+    'Content-Type: text/plain',
+    `Content-Length: ${bodyBytes}`,
+    `Connection: ${connection}`,
+  ]
+  return lines.join('\r\n') + HEAD_END
+}
+
+/** Answers the requests of one connection in turn, none of which has a body. */
+class BackendConnection implements ConnectionHandler {
+  readonly #connection: Connection
+  #unread = ''
+  /** The last request that came by itself, and its answer: nearly every next one is the same. */
+  #request = ''
+  #answer = NOT_FOUND
+  /** Left of a huge body; nothing is read until it has been sent. */
+  #hugeBytes: number | null = null
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    connection.handler = this
+    connection.resume()
+  }
+
+  onData(buffer: Buffer, length: number): void {
+    const text = buffer.toString('latin1', 0, length)
+    if (text === this.#request && this.#unread === '') {
+      this.#connection.write(this.#answer.bytes)
+      return
+    }
+    this.#unread += text
+    // A request to a benchmark's backend is short; anything that grows is not one.
+    if (this.#unread.length > MAX_UNREAD) this.#connection.destroy()
+    else this.#answerAll()
+  }
+
+  onEnd(): void {
+    this.#connection.end()
+  }
+
+  onDrain(): void {
+    if (this.#hugeBytes !== null) this.#sendHugeBody(this.#hugeBytes)
+  }
+
+  onClose(): void {
+    // There is nothing to give back.
+  }
+
+  #answerAll(): void {
+    for (let end = this.#unread.indexOf(HEAD_END); end >= 0; end = this.#unread.indexOf(HEAD_END)) {
+      const request = this.#unread.slice(0, end + HEAD_END.length)
+      this.#unread = this.#unread.slice(request.length)
+      const path = request.split(' ', 2)[1] ?? ''
       if (path === HUGE_PATH) {
-        sendHugeBody(socket, answerAll)
+        this.#connection.pause()
+        this.#connection.write(headOf('200 OK', HUGE_BODY_BYTES, 'keep-alive'))
+        this.#sendHugeBody(HUGE_BODY_BYTES)
         return
       }
-      const answers = closes ? LAST_ANSWERS : ANSWERS
-      socket.write(answers.get(path) ?? NOT_FOUND)
-      if (closes) socket.end()
+      this.#answerOne(request, ANSWERS.get(path) ?? NOT_FOUND)
     }
   }
-  socket.setNoDelay(true)
-  socket.on('data', (chunk: Buffer) => {
-    unread += chunk.toString('latin1')
-    // A request to a benchmark's backend is short; anything that grows is not one.
-    if (unread.length > MAX_UNREAD) socket.destroy()
-    else answerAll()
-  })
-  socket.on('error', () => {
-    socket.destroy()
-  })
-}
 
-function sendHugeBody(socket: Socket, done: () => void): void {
-  let left = HUGE_BODY_BYTES
-  const more = (): void => {
-    while (left > 0) {
-      left -= CHUNK.length
-      if (!socket.write(CHUNK)) break
+  #answerOne(request: string, answer: Answer): void {
+    if (/^connection: close\r$/im.test(request)) {
+      this.#connection.write(answer.last)
+      this.#connection.end()
+      return
     }
-    if (left > 0) socket.once('drain', more)
-    else done()
+    this.#request = request
+    this.#answer = answer
+    this.#connection.write(answer.bytes)
   }
-  socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${HUGE_BODY_BYTES}\r\n\r\n`)
-  more()
-}
 
-/** The whole answers by path, with `fields` (each with its CRLF) in the head. */
-function answersWith(fields: string): ReadonlyMap<string, Buffer> {
-  const answer = (body: Buffer): Buffer => {
-    const length = `Content-Length: ${body.length}\r\n`
-    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n${length}${fields}\r\n`
-    return Buffer.concat([Buffer.from(head), body])
+  #sendHugeBody(bytes: number): void {
+    for (this.#hugeBytes = bytes; this.#hugeBytes > 0;) {
+      this.#hugeBytes -= CHUNK.length
+      if (!this.#connection.write(CHUNK)) return
+    }
+    this.#hugeBytes = null
+    this.#connection.resume()
+    this.#answerAll()
   }
-  return new Map(SCENARIOS.map(({ path, bodyBytes }) => [path, answer(bodyOf(bodyBytes))]))
 }
 
-function bodyOf(bytes: number): Buffer {
-  return bytes === SMALL_BODY.length ? Buffer.from(SMALL_BODY) : Buffer.alloc(bytes, 'x')
-}
-
+const HEAD_END = '\r\n\r\n'
 const MAX_UNREAD = 64 * 1024
 const CHUNK = Buffer.alloc(64 * 1024, 'x')
-const NOT_FOUND = Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
-const ANSWERS = answersWith('')
-// A server that will close says so (RFC 9112 §9.6), or clients take the connection for a live one.
-const LAST_ANSWERS = answersWith('Connection: close\r\n')
+const NOT_FOUND = new Answer('404 Not Found', '')
+const ANSWERS: ReadonlyMap<string, Answer> = new Map(
+  SCENARIOS.map(({ path, bodyBytes }) => {
+    const body = bodyBytes === SMALL_BODY.length ? SMALL_BODY : 'x'.repeat(bodyBytes)
+    return [path, new Answer('200 OK', body)]
+  }),
+)
 
-createServer(serve).listen({
-  port: Number(process.argv[2]),
-  host: '127.0.0.1',
-  backlog: 4096,
-})
+setInterval(() => {
+  for (const answer of ANSWERS.values()) answer.renew()
+}, 1_000)
+
+await REAL_ENVIRONMENT.network.listen(
+  { kind: 'ip', host: '127.0.0.1', port: Number(process.argv[2]) },
+  { backlog: 4096 },
+  (connection) => new BackendConnection(connection),
+)
