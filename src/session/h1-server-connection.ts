@@ -5,7 +5,7 @@ import { counterSlot } from '../observability/index.js'
 import {
   BodyDecoder,
   HeadReader,
-  RequestMemory,
+  HeadMemory,
   parseRequestHead,
   requestSectionLimits,
   writeResponseHead,
@@ -60,7 +60,7 @@ export class H1ServerConnection implements ConnectionHandler, H1SessionOwner, Se
     this.#onClosed = onClosed
     this.#options = options
     this.writer = new MessageWriter(connection)
-    const memory = new RequestMemory()
+    const memory = new HeadMemory()
     this.#reader = new HeadReader(requestSectionLimits(options.limits), (head, start, to) =>
       parseRequestHead(head, start, to, options.limits.maxHeaders, memory, options.allowConnect),
     )

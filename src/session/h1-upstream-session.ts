@@ -3,6 +3,7 @@ import { ProxyError, toProxyError } from '../error/index.js'
 import type { HeaderMap, RequestHeader, ResponseHeader } from '../http/index.js'
 import {
   BodyDecoder,
+  HeadMemory,
   HeadReader,
   MAX_INTERIM_RESPONSES,
   RESPONSE_SECTION_LIMITS,
@@ -41,8 +42,9 @@ export class H1UpstreamSession implements UpstreamSession, ConnectionHandler {
   #writeTimeoutMs = 0
   readonly #deadlines: DeadlineWheel
   readonly #writer: MessageWriter
+  readonly #memory = new HeadMemory()
   readonly #reader = new HeadReader<ResponseHead>(RESPONSE_SECTION_LIMITS, (head, start, to) =>
-    parseResponseHead(head, start, to, this.#method),
+    parseResponseHead(head, start, to, this.#method, this.#memory),
   )
   readonly #decoder = new BodyDecoder(BODY_CODES)
   readonly #readDeadline: Deadline

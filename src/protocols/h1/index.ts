@@ -9,7 +9,7 @@ export { latin1Text } from './latin1.js'
 export { FORBIDDEN_IN_TRAILERS } from './parse-trailers.js'
 export { REQUEST_LIMITS, parseRequestHead, requestSectionLimits } from './request-head.js'
 export type { RequestHead, RequestLimits } from './request-head.js'
-export { RequestMemory } from './request-memory.js'
+export { HeadMemory } from './head-memory.js'
 export {
   MAX_INTERIM_RESPONSES,
   RESPONSE_SECTION_LIMITS,

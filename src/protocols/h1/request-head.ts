@@ -14,9 +14,9 @@ import {
 } from './byte-classes.js'
 import { CHUNKED, HeadFacts } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
+import type { HeadMemory } from './head-memory.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
-import type { RequestMemory } from './request-memory.js'
 import type { SectionLimits } from './section-reader.js'
 import { passableProtocols } from './upgrade-protocols.js'
 
@@ -78,7 +78,7 @@ export function parseRequestHead(
   start: number,
   to: number,
   maxHeaders: number = REQUEST_LIMITS.maxHeaders,
-  memory: RequestMemory | null = null,
+  memory: HeadMemory | null = null,
   allowConnect: boolean = false,
 ): RequestHead | null {
   const text = latin1Text(buffer, start, to)
@@ -97,7 +97,7 @@ export function parseRequestHead(
   const version = parseVersion(buffer, targetEnd, text, start)
 
   const rest = text.slice(targetEnd - start)
-  const remembered = memory === null ? null : memory.recall(rest, to)
+  const remembered = memory === null ? null : memory.recall(rest, targetEnd)
   const facts = remembered ?? new HeadFacts(buffer, text, start, CODES)
   if (remembered === null && !parseFields(facts, fieldsStart, maxHeaders)) return null
 
@@ -107,7 +107,8 @@ export function parseRequestHead(
   if (isConnect) checkConnect(target, allowConnect)
   if (remembered === null) {
     checkHost(facts, version)
-    if (facts.end === to) memory?.keep(rest, facts)
+    // With a body behind it, it hardly comes again.
+    if (facts.end === to) memory?.keep(rest, targetEnd, facts)
   }
   const header = new RequestHeader(method, target, version, facts.makeHeaders())
   const bodyLength = requestBodyLength(facts, version)

@@ -5,6 +5,7 @@ import type { HttpVersion } from '../../http/index.js'
 import { SP, afterValue, bytesAt } from './byte-classes.js'
 import { CHUNKED, HeadFacts, TUNNEL, UNTIL_CLOSE } from './head-facts.js'
 import type { BodyLength, FieldCodes } from './head-facts.js'
+import type { HeadMemory } from './head-memory.js'
 import { latin1Text } from './latin1.js'
 import { parseFields } from './parse-fields.js'
 import type { SectionLimits } from './section-reader.js'
@@ -38,6 +39,7 @@ export const MAX_INTERIM_RESPONSES = 32
 /**
  * Parses the head that starts at `start`, the answer to a request with `method`, where all of it is
  * there before `to`; else returns `null`. Copies what it keeps.
+ * @param memory that of the upstream's connection, where there is one.
  * @throws {@link ProxyError} `PGR_RESPONSE_INVALID`, `PGR_RESPONSE_TOO_LARGE`.
  */
 export function parseResponseHead(
@@ -45,6 +47,7 @@ export function parseResponseHead(
   start: number,
   to: number,
   method: string,
+  memory: HeadMemory | null = null,
 ): ResponseHead | null {
   const text = latin1Text(buffer, start, to)
   const statusEnd = start + STATUS_END
@@ -59,11 +62,16 @@ export function parseResponseHead(
     throw invalid('the status line is malformed')
   }
 
-  const facts = new HeadFacts(buffer, text, start, CODES)
-  if (!parseFields(facts, fieldsStart, MAX_FIELDS)) return null
+  const remembered = memory === null ? null : memory.recall(text, start)
+  const facts = remembered ?? new HeadFacts(buffer, text, start, CODES)
+  if (remembered === null) {
+    if (!parseFields(facts, fieldsStart, MAX_FIELDS)) return null
+    memory?.keep(text, start, facts)
+  }
   const headers = facts.makeHeaders()
 
-  const reason = bytesAt(buffer, statusEnd, OK) ? 'OK' : facts.slice(statusEnd + 1, lineEnd)
+  const isOk = bytesAt(buffer, statusEnd, OK)
+  const reason = isOk ? 'OK' : text.slice(statusEnd + 1 - start, lineEnd - start)
   const bodyLength = responseBodyLength(facts, version, method, status)
   // A length has no meaning here, and some clients would wait for it (RFC 9110 §8.6).
   const hasNoLength = status === 204 || status < 200 || bodyLength === TUNNEL
