@@ -14,8 +14,8 @@ export type Unsent = (slot: number, result: number) => void
  * carry; {@link enter} hands over all that was put and has the kernel complete what it can;
  * {@link drain} tells of what is complete. Memory that an operation names must stay until then.
  *
- * Completions are made only within `enter` (`DEFER_TASKRUN`), and an eventfd says from outside that
- * there is something to enter for.
+ * Completions are made only within `enter` (`DEFER_TASKRUN`), which is why the rings are read and
+ * written like any memory; an eventfd says from outside that there is something to enter for.
  */
 export class IoUring {
   /** The kind of completions of {@link sendAtOnce}; users have the kinds below. */
@@ -156,8 +156,8 @@ export class IoUring {
 
   #call(): void {
     const { submissionTail, completionHead } = this.#at
-    Atomics.store(this.#ring, submissionTail, this.#tail)
-    Atomics.store(this.#ring, completionHead, this.#head)
+    this.#ring[submissionTail] = this.#tail
+    this.#ring[completionHead] = this.#head
     const submitted = this.#libc.ioUringEnter(
       SYS_IO_URING_ENTER,
       this.#fd,
@@ -172,7 +172,7 @@ export class IoUring {
   }
 
   get #hasOverflown(): boolean {
-    return (Atomics.load(this.#ring, this.#at.submissionFlags) & SQ_CQ_OVERFLOW) !== 0
+    return (this.#ring[this.#at.submissionFlags]! & SQ_CQ_OVERFLOW) !== 0
   }
 
   /** Makes room in the completion ring; returns whether there was anything in it. */
@@ -190,7 +190,7 @@ export class IoUring {
   /** Tells of sends that sent too little, and of each but once. */
   #findUnsent(): void {
     const ring = this.#ring
-    for (const tail = Atomics.load(ring, this.#at.completionTail); this.#seen !== tail;) {
+    for (const tail = ring[this.#at.completionTail]; this.#seen !== tail;) {
       const entry = this.#entryAt(this.#seen)
       this.#seen = (this.#seen + 1) | 0
       const userData = ring[entry]!
@@ -211,7 +211,7 @@ export class IoUring {
   }
 
   get #hasNext(): boolean {
-    return this.#head !== Atomics.load(this.#ring, this.#at.completionTail)
+    return this.#head !== this.#ring[this.#at.completionTail]
   }
 
   #tellNext(completed: Completion): void {

@@ -16,7 +16,9 @@ export interface RingUser {
 
 /** Who has something to hand to the ring at the end of a round. */
 export interface RingSender {
-  /** Puts into the ring what leaves now. */
+  /** Gives the arena the text that leaves now. */
+  gather(): void
+  /** Puts into the ring what leaves now, which lies in the arena. */
   flush(): void
   /** The kernel has had what was put last, and has told of sends at once that sent too little. */
   settled(): void
@@ -129,7 +131,7 @@ export class RingLoop {
     afterTurn(this.#onTurn)
   }
 
-  /** Has `sender` flushed before the ring is entered again. Once for each call. */
+  /** Has `sender` gather and flush before the ring is entered again. Once for each call. */
   addSender(sender: RingSender): void {
     this.#senders.push(sender)
     this.wake()
@@ -161,14 +163,16 @@ export class RingLoop {
 
   #handOver(): void {
     const senders = this.#senders
+    for (const sender of senders) sender.gather()
+    this.arena.write()
     for (const sender of senders) sender.flush()
     this.ring.enter()
     // What the kernel had no memory for goes with the next round.
     if (this.ring.queued > 0) return
     this.#senders = this.#spareSenders
-    for (const sender of senders) sender.settled()
-    senders.length = 0
     this.#spareSenders = senders
+    // Setting the length of an array is a slow call, which `pop` is not.
+    for (let sender = senders.pop(); sender !== undefined; sender = senders.pop()) sender.settled()
     this.arena.clear()
   }
 }

@@ -99,18 +99,21 @@ export class RingWriter implements RingSender {
     return false
   }
 
-  flush(): void {
+  gather(): void {
     this.#isSender = false
-    const text = this.#text
-    if (text === '' || this.#sending !== null || this.#closed) return
+    if (this.#hasTextToSend) this.#handedAt = this.#loop.arena.place(this.#text)
+  }
+
+  flush(): void {
+    if (!this.#hasTextToSend) return
     const { arena, ring, round } = this.#loop
-    const at = arena.place(text)
+    const text = this.#text
+    const at = this.#handedAt
     if (at < 0) {
       this.#sendNext(round)
       return
     }
     this.#text = ''
-    this.#handedAt = at
     this.#sending = HANDED
     this.#sendingBytes = text.length
     this.#sendingRound = round
@@ -226,6 +229,10 @@ export class RingWriter implements RingSender {
     const status = this.#loop.sockets.shutdownWrite(this.#fd)
     if (status < 0) this.#owner.writeFailed(status)
     else this.#owner.endSent()
+  }
+
+  get #hasTextToSend(): boolean {
+    return this.#text !== '' && this.#sending === null && !this.#closed
   }
 
   /** Whether the ring has had what it sends for longer than the round that handed it over. */

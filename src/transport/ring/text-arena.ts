@@ -10,6 +10,8 @@ export class TextArena {
   readonly address: number
   readonly #bytes: Buffer
   #used = 0
+  /** Text that has its place behind the rest, and is not there yet. */
+  #unwritten = ''
 
   constructor(libc: Libc) {
     const { bytes, address } = Memory.allocate(libc, ARENA_BYTES)
@@ -17,13 +19,24 @@ export class TextArena {
     this.address = address
   }
 
-  /** Copies latin1 text; returns where it lies, from {@link address}, or -1 when there is no room. */
+  /**
+   * Takes latin1 text; returns where it lies once it is written, from {@link address}, or -1 when
+   * there is no room.
+   */
   place(text: string): number {
     const at = this.#used
     if (at + text.length > ARENA_BYTES) return -1
     this.#used = at + text.length
-    writeLatin1(this.#bytes, text, at, text.length)
+    this.#unwritten += text
     return at
+  }
+
+  /** Writes all text that was placed: one call for all, which costs more than most texts do. */
+  write(): void {
+    const text = this.#unwritten
+    if (text === '') return
+    this.#unwritten = ''
+    writeLatin1(this.#bytes, text, this.#used - text.length, text.length)
   }
 
   /** The text that lies there. */
