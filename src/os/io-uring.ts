@@ -1,6 +1,8 @@
 /** `IoUring`: many socket operations for one system call, through memory shared with the kernel. */
 import type { Libc } from './libc.js'
 import type { MappedRange, Memory } from './memory.js'
+import { PARAMETER_BYTES, mapRings } from './ring-maps.js'
+import type { RingMaps, RingOffsets } from './ring-maps.js'
 
 /** Told of each completion, in the order in which the operations were completed. */
 export type Completion = (slot: number, kind: number, result: number, flags: number) => void
@@ -299,56 +301,6 @@ export interface RingRemains {
 /** The slot of completions that nobody waits for. */
 const SLOT_NONE = 0
 
-/** Where things are, as indices into 32-bit words. */
-interface RingOffsets {
-  readonly submissionTail: number
-  readonly submissionFlags: number
-  readonly submissionArray: number
-  readonly completionHead: number
-  readonly completionTail: number
-  readonly completionFlags: number
-  readonly completions: number
-}
-
-interface RingMaps {
-  readonly ring: Int32Array
-  readonly submissions: Int32Array
-  readonly submissionEntries: number
-  readonly completionEntries: number
-  readonly at: RingOffsets
-}
-
-/** Maps both rings, which share one mapping on every kernel that is new enough, and the entries. */
-function mapRings(libc: Libc, fd: number, parameters: Buffer): RingMaps | null {
-  const word = (offset: number): number => parameters.readUInt32LE(offset)
-  const [submissionEntries, completionEntries] = [word(0), word(4)]
-  const [submission, completion] = [SUBMISSION_OFFSETS, COMPLETION_OFFSETS]
-  const arrayEnd = word(submission + 24) + submissionEntries * 4
-  const completionsEnd = word(completion + 20) + completionEntries * 16
-  const ring = mapWords(libc, fd, Math.max(arrayEnd, completionsEnd), 0)
-  const submissions = mapWords(libc, fd, submissionEntries * 64, OFFSET_OF_ENTRIES)
-  if (ring === null || submissions === null) return null
-  const at = {
-    submissionTail: word(submission + 4) >> 2,
-    submissionFlags: word(submission + 16) >> 2,
-    submissionArray: word(submission + 24) >> 2,
-    completionHead: word(completion) >> 2,
-    completionTail: word(completion + 4) >> 2,
-    completionFlags: word(completion + 24) >> 2,
-    completions: word(completion + 20) >> 2,
-  }
-  return { ring, submissions, submissionEntries, completionEntries, at }
-}
-
-function mapWords(libc: Libc, fd: number, length: number, offset: number): Int32Array | null {
-  try {
-    const pointer = libc.mmap(null, length, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, offset)
-    return new Int32Array(libc.viewOf(pointer, length))
-  } catch {
-    return null
-  }
-}
-
 const KIND_BITS = 3
 const KIND_MASK = 7
 /** As many as leave with one call at the most; more are handed over in between. */
@@ -392,12 +344,6 @@ const WORD_LENGTH = 6
 const WORD_FLAGS = 7
 const WORD_USER_DATA = 8
 
-const PARAMETER_BYTES = 120
-const SUBMISSION_OFFSETS = 40
-const COMPLETION_OFFSETS = 80
-const OFFSET_OF_ENTRIES = 0x1000_0000
-const PROT_READ_WRITE = 3
-const MAP_SHARED_POPULATE = 0x8001
 const POLLIN = 1
 const MSG_DONTWAIT = 0x40
 const MSG_WAITALL = 0x100
