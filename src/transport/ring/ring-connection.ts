@@ -123,12 +123,8 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
 
   destroy(): void {
     if (this.destroyed) return
-    this.#writer.close()
     this.destroyed = true
-    const { ring } = this.#loop
-    // An operation in progress holds the socket open, closed descriptor or not.
-    if (this.#receiving || this.#writer.isSending) ring.cancel(this.#fd)
-    ring.close(this.#slot, CLOSED, this.#fd)
+    if (!this.#writer.close()) this.#closeDescriptor()
     this.#loop.wake()
   }
 
@@ -171,10 +167,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     else if (kind === SENT) this.#writer.sent(result)
     else if (kind === IoUring.UNSENT) this.#writer.unsent(result)
     else this.#fdClosed = true
-    if (this.#fdClosed && !this.#receiving && !this.#writer.isSending) {
-      this.#leave()
-      this.#onClosed()
-    }
+    if (this.#fdClosed) this.#leaveWhenUnused()
   }
 
   // RingWriterOwner
@@ -194,6 +187,14 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   endSent(): void {
     this.#endSent = true
     this.#closeWhenBothEnded()
+  }
+
+  lastTextLeft(): void {
+    this.#closeDescriptor()
+  }
+
+  settledClosed(): void {
+    if (this.#fdClosed) this.#leaveWhenUnused()
   }
 
   // Reading
@@ -297,6 +298,20 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   #fail(status: number, syscall: string): void {
     this.#error ??= statusError(status, syscall)
     this.destroy()
+  }
+
+  #closeDescriptor(): void {
+    const { ring } = this.#loop
+    // An operation in progress holds the socket open, closed descriptor or not.
+    if (this.#receiving || this.#writer.isSending) ring.cancel(this.#fd)
+    ring.close(this.#slot, CLOSED, this.#fd)
+  }
+
+  /** The descriptor is closed, but the ring may have to do with our memory still. */
+  #leaveWhenUnused(): void {
+    if (this.#closed || this.#receiving || this.#writer.isSending) return
+    this.#leave()
+    this.#onClosed()
   }
 
   #leave(): void {

@@ -12,6 +12,10 @@ export interface RingWriterOwner {
   writeFailed(status: number): void
   /** Our direction has ended. */
   endSent(): void
+  /** The ring has the text that {@link RingWriter.close} left: the descriptor may be closed behind it. */
+  lastTextLeft(): void
+  /** The ring has nothing of a closed writer any more. */
+  settledClosed(): void
 }
 
 /**
@@ -32,7 +36,7 @@ export class RingWriter implements RingSender {
   /** Where the loop's arena has the text that was handed over last. */
   #handedAt = 0
   /** What has to leave before the text, in order. */
-  readonly #waiting: IoVector[] = []
+  #waiting: IoVector[] = []
   #waitingBytes = 0
   /** What is with the ring, how much of it is left, and in which round the ring took it. */
   #sending: Sending | null = null
@@ -106,18 +110,10 @@ export class RingWriter implements RingSender {
 
   flush(): void {
     if (!this.#hasTextToSend) return
-    const { arena, ring, round } = this.#loop
-    const text = this.#text
-    const at = this.#handedAt
-    if (at < 0) {
-      this.#sendNext(round)
-      return
-    }
-    this.#text = ''
-    this.#sending = HANDED
-    this.#sendingBytes = text.length
-    this.#sendingRound = round
-    ring.sendAtOnce(this.#slot, this.#fd, arena.address + at, text.length)
+    if (this.#handedAt >= 0) this.#handText()
+    else if (this.#closed) this.#sendLastText()
+    else this.#sendNext(this.#loop.round)
+    if (this.#closed) this.#owner.lastTextLeft()
   }
 
   settled(): void {
@@ -146,13 +142,17 @@ export class RingWriter implements RingSender {
     if (!this.isSending && !this.#closed) this.#sendEnd()
   }
 
-  /** The connection closes: text that the owner takes for sent gets its chance, nothing else does. */
-  close(): void {
-    if (this.#text !== '' && this.#sending === null) this.#loop.sockets.send(this.#fd, [this.#text])
+  /**
+   * The connection closes: text that the owner takes for sent gets its chance, nothing else does. Returns
+   * whether there is such text: then the owner is told when the descriptor may be closed.
+   */
+  close(): boolean {
     this.#closed = true
-    this.#text = ''
-    this.#waiting.length = 0
+    this.#waiting = []
     this.#waitingBytes = 0
+    if (this.#hasTextToSend) return true
+    this.#text = ''
+    return false
   }
 
   /** The ring has sent what it had, or `result` is a negative errno. */
@@ -166,8 +166,8 @@ export class RingWriter implements RingSender {
     if (this.#sending?.piece) this.#loop.sendMemory.give(this.#sending.piece)
     this.#sending = null
     this.#sendingBytes = 0
-    if (this.#closed) return
-    if (result < 0) this.#owner.writeFailed(result)
+    if (this.#closed) this.#owner.settledClosed()
+    else if (result < 0) this.#owner.writeFailed(result)
     else if (this.#waiting.length > 0 || this.#text !== '')
       this.#sendNext(isLate ? LONG_AGO : this.#loop.round + 1)
     else if (this.#ending) this.#sendEnd()
@@ -187,6 +187,21 @@ export class RingWriter implements RingSender {
       this.#waiting.push(rest)
       this.#waitingBytes += rest.length
     }
+  }
+
+  #handText(): void {
+    const { arena, ring, round } = this.#loop
+    const { length } = this.#text
+    this.#text = ''
+    this.#sending = HANDED
+    this.#sendingBytes = length
+    this.#sendingRound = round
+    ring.sendAtOnce(this.#slot, this.#fd, arena.address + this.#handedAt, length)
+  }
+
+  #sendLastText(): void {
+    this.#loop.sockets.send(this.#fd, [this.#text])
+    this.#text = ''
   }
 
   /** Gives the next piece to the ring: there is one, and the ring has none. */
@@ -232,7 +247,7 @@ export class RingWriter implements RingSender {
   }
 
   get #hasTextToSend(): boolean {
-    return this.#text !== '' && this.#sending === null && !this.#closed
+    return this.#text !== '' && this.#sending === null
   }
 
   /** Whether the ring has had what it sends for longer than the round that handed it over. */
