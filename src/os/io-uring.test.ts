@@ -122,6 +122,29 @@ describe('IoUring', { skip: ring === null && 'no io_uring here', timeout: 20_000
     )
   })
 
+  test('looks at each send at once but once when who is told fills the ring', () => {
+    const out = Memory.allocate(libc!, 1)
+    const total = 800
+    for (let slot = 1; slot <= total; slot++) uring.sendAtOnce(slot, -1, out.address, 1)
+    const unsent: number[] = []
+    uring.onUnsent = (slot) => {
+      unsent.push(slot)
+      // Two operations each are more than the ring has room for: it is entered in between.
+      for (const kind of [1, 2]) uring.close(slot, kind, -1)
+    }
+    const begun = performance.now()
+    uring.enter()
+    uring.onUnsent = () => undefined
+    // It would go around through all 32-bit positions, standing still for a good while.
+    assert.ok(performance.now() - begun < 5_000, 'the thread stood still')
+    assert.equal(new Set(unsent).size, total)
+    assert.equal(unsent.length, total)
+    uring.enter()
+    const closed: number[] = []
+    uring.drain((slot) => closed.push(slot))
+    assert.equal(closed.filter((slot) => slot !== 0).length, 2 * total)
+  })
+
   test('tells of sends at once in time when completions have no room', () => {
     const out = Memory.allocate(libc!, 1)
     const slots = Array.from({ length: 20_000 }, (_, index) => index + 1)

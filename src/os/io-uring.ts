@@ -192,7 +192,8 @@ export class IoUring {
   /** Tells of sends that sent too little, and of each but once. */
   #findUnsent(): void {
     const ring = this.#ring
-    for (const tail = ring[this.#at.completionTail]; this.#seen !== tail;) {
+    // Whoever is told may put so much that we enter within, and there look at all that is left here.
+    while (this.#seen !== ring[this.#at.completionTail]) {
       const entry = this.#entryAt(this.#seen)
       this.#seen = (this.#seen + 1) | 0
       const userData = ring[entry]!
