@@ -18,7 +18,7 @@ export interface RingUser {
 export interface RingSender {
   /** Gives the arena the text that leaves now. */
   gather(): void
-  /** Puts into the ring what leaves now, which lies in the arena. */
+  /** Puts into the ring what leaves now: the text is in the arena, unless that was full. */
   flush(): void
   /** The kernel has had what was put last, and has told of sends at once that sent too little. */
   settled(): void

@@ -12,7 +12,7 @@ export interface RingWriterOwner {
   writeFailed(status: number): void
   /** Our direction has ended. */
   endSent(): void
-  /** The ring has the text that {@link RingWriter.close} left: the descriptor may be closed behind it. */
+  /** The text that {@link RingWriter.close} left is on its way: the descriptor may be closed behind it. */
   lastTextLeft(): void
   /** The ring has nothing of a closed writer any more. */
   settledClosed(): void
@@ -104,11 +104,11 @@ export class RingWriter implements RingSender {
   }
 
   gather(): void {
-    this.#isSender = false
     if (this.#hasTextToSend) this.#handedAt = this.#loop.arena.place(this.#text)
   }
 
   flush(): void {
+    this.#isSender = false
     if (!this.#hasTextToSend) return
     if (this.#handedAt >= 0) this.#handText()
     else if (this.#closed) this.#sendLastText()
@@ -150,7 +150,8 @@ export class RingWriter implements RingSender {
     this.#closed = true
     this.#waiting = []
     this.#waitingBytes = 0
-    if (this.#hasTextToSend) return true
+    // Text behind bytes that never left has nobody who sends it, and would come out of order.
+    if (this.#isSender && this.#hasTextToSend) return true
     this.#text = ''
     return false
   }

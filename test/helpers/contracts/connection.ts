@@ -351,6 +351,22 @@ function testClosing(makePair: MakePair): void {
     assert.match(peer.errorCode, /ECONNRESET|EPIPE/)
   })
 
+  test('a reset by the peer closes a connection that has text behind bytes that wait', async (t) => {
+    for (const resume of [true, false]) {
+      const { dialled, accepted, settle } = await makePair(t)
+      const writer = new Recorder(accepted, { resume })
+      while (accepted.write(Buffer.alloc(MIB)));
+      await settle()
+      accepted.write('the end')
+      dialled.reset()
+      // Who does not read is told of a reset by a write only.
+      await settle()
+      accepted.write('too late')
+      await writer.closed()
+      assert.equal(writer.closes, 1)
+    }
+  })
+
   test('a reset after or during an end closes the connection', async (t) => {
     for (const finished of [false, true]) {
       const { dialled, accepted } = await makePair(t)
