@@ -1,10 +1,10 @@
 /** The servers behind the proxies: one for small answers, and one for large bodies. */
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Child, Children } from './children.js'
+import type { Children } from './children.js'
 import { LOAD_CORE, findProgram, freePort } from './machine.js'
 import { nginxConfiguration } from './nginx-configuration.js'
-import { SCENARIOS, SMALL_BODY } from './scenarios.js'
+import { SCENARIOS, SMALL_BODY, isSmall } from './scenarios.js'
 import type { Scenario } from './scenarios.js'
 
 /** A path that serves {@link HUGE_BODY_BYTES}, for the memory measurements. */
@@ -38,7 +38,7 @@ export async function startBackends(children: Children, programs: string): Promi
 
 /** The one that serves a scenario. */
 export function backendOf(backends: Backends, { bodyBytes }: Scenario): string {
-  return bodyBytes > SMALL_BODY.length ? backends.large : backends.small
+  return isSmall(bodyBytes) ? backends.small : backends.large
 }
 
 async function start(
@@ -46,7 +46,7 @@ async function start(
   command: (port: number) => readonly string[],
 ): Promise<string> {
   const port = await freePort()
-  const child: Child = children.start('backend', LOAD_CORE, command(port))
+  const child = children.start('backend', LOAD_CORE, command(port))
   await child.listening(port)
   return `127.0.0.1:${port}`
 }
@@ -55,7 +55,7 @@ function nginxCommand(nginx: string, directory: string, port: number): readonly 
   const root = join(directory, 'root')
   mkdirSync(root, { recursive: true })
   for (const { path, bodyBytes } of SCENARIOS) {
-    if (bodyBytes > SMALL_BODY.length) writeFileSync(join(root, path), Buffer.alloc(bodyBytes, 'x'))
+    if (!isSmall(bodyBytes)) writeFileSync(join(root, path), Buffer.alloc(bodyBytes, 'x'))
   }
   // A hole in a file: a gibibyte to send that takes no space on the disk.
   writeFileSync(join(root, HUGE_PATH), '')

@@ -27,6 +27,11 @@ export interface Scenario {
 /** The body of the small scenarios. */
 export const SMALL_BODY = 'hello world\n'
 
+/** Whether a body is no longer than {@link SMALL_BODY}. */
+export function isSmall(bodyBytes: number): boolean {
+  return bodyBytes <= SMALL_BODY.length
+}
+
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'small',

@@ -2,7 +2,7 @@
 import { REAL_ENVIRONMENT } from '../../src/transport/index.js'
 import type { Connection, ConnectionHandler } from '../../src/transport/index.js'
 import { HUGE_BODY_BYTES, HUGE_PATH } from '../backend.js'
-import { SCENARIOS, SMALL_BODY } from '../scenarios.js'
+import { SCENARIOS, SMALL_BODY, isSmall } from '../scenarios.js'
 
 /** What is served at one path. */
 class Answer {
@@ -20,7 +20,7 @@ class Answer {
   renew(): void {
     const text = this.#with('keep-alive')
     // Text leaves together with that of other connections, which is worth it while it is short.
-    this.#bytes = this.#body.length > SMALL_BODY.length ? Buffer.from(text, 'latin1') : text
+    this.#bytes = isSmall(this.#body.length) ? text : Buffer.from(text, 'latin1')
   }
 
   /** As it goes out while the connection stays. */
@@ -134,7 +134,7 @@ const CHUNK = Buffer.alloc(64 * 1024, 'x')
 const NOT_FOUND = new Answer('404 Not Found', '')
 const ANSWERS: ReadonlyMap<string, Answer> = new Map(
   SCENARIOS.map(({ path, bodyBytes }) => {
-    const body = bodyBytes === SMALL_BODY.length ? SMALL_BODY : 'x'.repeat(bodyBytes)
+    const body = isSmall(bodyBytes) ? SMALL_BODY : 'x'.repeat(bodyBytes)
     return [path, new Answer('200 OK', body)]
   }),
 )
