@@ -4,8 +4,8 @@ import type { HttpDate } from '../http/index.js'
 import { counterSlot } from '../observability/index.js'
 import {
   BodyDecoder,
-  HeadReader,
   HeadMemory,
+  HeadReader,
   parseRequestHead,
   requestSectionLimits,
   writeResponseHead,

@@ -167,7 +167,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     else if (kind === SENT) this.#writer.sent(result)
     else if (kind === IoUring.UNSENT) this.#writer.unsent(result)
     else this.#fdClosed = true
-    if (this.#fdClosed) this.#leaveWhenUnused()
+    this.#leaveWhenUnused()
   }
 
   // RingWriterOwner
@@ -194,7 +194,7 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
   }
 
   settledClosed(): void {
-    if (this.#fdClosed) this.#leaveWhenUnused()
+    this.#leaveWhenUnused()
   }
 
   // Reading
@@ -307,9 +307,9 @@ export class RingConnection implements Connection, RingUser, RingWriterOwner {
     ring.close(this.#slot, CLOSED, this.#fd)
   }
 
-  /** The descriptor is closed, but the ring may have to do with our memory still. */
+  /** A closed descriptor is not enough: the ring may have to do with our memory still. */
   #leaveWhenUnused(): void {
-    if (this.#closed || this.#receiving || this.#writer.isSending) return
+    if (!this.#fdClosed || this.#closed || this.#receiving || this.#writer.isSending) return
     this.#leave()
     this.#onClosed()
   }

@@ -14,7 +14,7 @@ export interface RingWriterOwner {
   endSent(): void
   /** The text that {@link RingWriter.close} left is on its way: the descriptor may be closed behind it. */
   lastTextLeft(): void
-  /** The ring has nothing of a closed writer any more. */
+  /** The ring has nothing of a closed writer any more, which no completion tells. */
   settledClosed(): void
 }
 
@@ -117,7 +117,9 @@ export class RingWriter implements RingSender {
   }
 
   settled(): void {
-    if (this.#sending === HANDED) this.sent(this.#sendingBytes)
+    if (this.#sending !== HANDED) return
+    this.sent(this.#sendingBytes)
+    if (this.#closed) this.#owner.settledClosed()
   }
 
   /** Of the text that was flushed the kernel has taken the first `result` bytes, or that is a negative errno. */
@@ -167,8 +169,8 @@ export class RingWriter implements RingSender {
     if (this.#sending?.piece) this.#loop.sendMemory.give(this.#sending.piece)
     this.#sending = null
     this.#sendingBytes = 0
-    if (this.#closed) this.#owner.settledClosed()
-    else if (result < 0) this.#owner.writeFailed(result)
+    if (this.#closed) return
+    if (result < 0) this.#owner.writeFailed(result)
     else if (this.#waiting.length > 0 || this.#text !== '')
       this.#sendNext(isLate ? LONG_AGO : this.#loop.round + 1)
     else if (this.#ending) this.#sendEnd()
